@@ -1,0 +1,24 @@
+//! The pure core of Quorate: one machine of inputs and effects.
+//!
+//! `replica.step(now, input, &mut effects)` is the whole of it. Time, randomness, bytes from disk
+//! and from the network are inputs; what should happen in the world comes out as [`Effect`]s.
+//! Nothing here can do I/O, read a clock or draw a random number, so the same inputs give the same
+//! effects on every machine and in every simulation. The crate is `no_std`: the compiler proves it.
+
+#![no_std]
+
+extern crate alloc;
+
+pub mod effect;
+pub mod event;
+pub mod id;
+pub mod input;
+pub mod limits;
+pub mod log;
+pub mod notice;
+pub mod request;
+pub mod time;
+
+pub use effect::{Effect, Effects};
+pub use input::Input;
+pub use limits::Limits;

@@ -1,0 +1,113 @@
+//! Every bound of the store, in one place, checked against each other when it is built.
+
+use crate::log::entry::{SECTOR_BYTES, record_bytes};
+
+/// Bounds that hold for one group. Bytes are bytes, counts are counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// One event frame ([`crate::event`]).
+    pub event_bytes_max: u32,
+    /// All event frames of one append.
+    pub append_bytes_max: u32,
+    /// A stream's name.
+    pub stream_name_bytes_max: u32,
+    /// An event's type.
+    pub event_type_bytes_max: u32,
+    /// An event's own metadata.
+    pub event_metadata_bytes_max: u32,
+    /// A stream's metadata, kept with its head in memory.
+    pub stream_metadata_bytes_max: u32,
+    /// A filter's prefixes together, or its expression.
+    pub filter_bytes_max: u32,
+    /// What one entry gathers before the next is begun; one larger append still is one entry.
+    pub entry_bytes_target: u32,
+    /// Entry writes that the log has in flight at once.
+    pub log_writes_in_flight_max: u32,
+    /// Bytes of appends that wait for a decision or for the disk; beyond it: overloaded.
+    pub pending_bytes_max: u32,
+    /// Appends that wait for a decision or for the disk; beyond it: overloaded.
+    pub pending_appends_max: u32,
+    /// Stream heads kept in memory.
+    pub heads_max: u32,
+    /// Events, newest first, whose ids are remembered.
+    pub recent_ids_max: u32,
+    /// One segment of the log, its header and footer included.
+    pub segment_bytes: u32,
+}
+
+impl Limits {
+    /// What a node runs with.
+    pub const PRODUCTION: Self = Self {
+        event_bytes_max: 16 << 20,
+        append_bytes_max: 32 << 20,
+        stream_name_bytes_max: 1024,
+        event_type_bytes_max: 1024,
+        event_metadata_bytes_max: 1 << 20,
+        stream_metadata_bytes_max: 16 << 10,
+        filter_bytes_max: 16 << 10,
+        entry_bytes_target: 1 << 20,
+        log_writes_in_flight_max: 2,
+        pending_bytes_max: 64 << 20,
+        pending_appends_max: 1 << 16,
+        heads_max: 1 << 16,
+        recent_ids_max: 1 << 15,
+        segment_bytes: 64 << 20,
+    }
+    .checked();
+
+    /// What tests run with, so that edges are common.
+    pub const TINY: Self = Self {
+        event_bytes_max: 1024,
+        append_bytes_max: 4096,
+        stream_name_bytes_max: 32,
+        event_type_bytes_max: 32,
+        event_metadata_bytes_max: 256,
+        stream_metadata_bytes_max: 256,
+        filter_bytes_max: 64,
+        entry_bytes_target: 1024,
+        log_writes_in_flight_max: 2,
+        pending_bytes_max: 8192,
+        pending_appends_max: 16,
+        heads_max: 4,
+        recent_ids_max: 16,
+        segment_bytes: 10 * 4096,
+    }
+    .checked();
+
+    /// The same limits, once they are known to fit each other.
+    ///
+    /// # Panics
+    ///
+    /// Where they don't; for the constants above that is when they are compiled.
+    #[must_use]
+    pub const fn checked(self) -> Self {
+        assert!(self.event_bytes_max <= self.append_bytes_max, "an event fits in an append");
+        assert!(self.append_bytes_max <= 256 << 20, "an append is at most 256 MiB");
+        assert!(self.stream_name_bytes_max <= u16::MAX as u32, "a name fits its length field");
+        assert!(self.event_type_bytes_max <= u16::MAX as u32, "a type fits its length field");
+        assert!(self.stream_metadata_bytes_max < self.event_bytes_max, "metadata is one event");
+        assert!(self.append_bytes_max <= self.pending_bytes_max, "one append may wait");
+        assert!(self.log_writes_in_flight_max > 0, "the log makes progress");
+        assert!(self.heads_max > 0 && self.recent_ids_max > 0, "the windows are not empty");
+        assert!(
+            (self.segment_bytes as u64).is_multiple_of(SECTOR_BYTES),
+            "a segment is whole sectors"
+        );
+        // An entry holds one append and, where it revives a deleted stream, one metadata event.
+        let body = self.append_bytes_max + self.entry_bytes_target + self.event_bytes_max;
+        assert!(
+            record_bytes(body) + SEGMENT_OVERHEAD_BYTES <= self.segment_bytes as u64,
+            "an entry never spans two segments"
+        );
+        self
+    }
+
+    /// The longest body of an entry.
+    #[must_use]
+    pub const fn entry_body_bytes_max(&self) -> u32 {
+        self.append_bytes_max + self.entry_bytes_target + self.event_bytes_max
+    }
+}
+
+/// A segment's own header and footer.
+pub const SEGMENT_OVERHEAD_BYTES: u64 = 3 * SECTOR_BYTES;

@@ -1,0 +1,3 @@
+//! The log as the core knows it: entries, and where they end.
+
+pub mod entry;
