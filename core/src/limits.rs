@@ -81,28 +81,55 @@ impl Limits {
     /// Where they don't; for the constants above that is when they are compiled.
     #[must_use]
     pub const fn checked(self) -> Self {
-        assert!(self.event_bytes_max <= self.append_bytes_max, "an event fits in an append");
-        assert!(self.append_bytes_max <= 256 << 20, "an append is at most 256 MiB");
-        assert!(self.stream_name_bytes_max <= u16::MAX as u32, "a name fits its length field");
-        assert!(self.event_type_bytes_max <= u16::MAX as u32, "a type fits its length field");
-        assert!(self.stream_metadata_bytes_max < self.event_bytes_max, "metadata is one event");
-        assert!(self.append_bytes_max <= self.pending_bytes_max, "one append may wait");
-        assert!(self.log_writes_in_flight_max > 0, "the log makes progress");
-        assert!(self.heads_max > 0 && self.recent_ids_max > 0, "the windows are not empty");
-        assert!(
-            (self.segment_bytes as u64).is_multiple_of(SECTOR_BYTES),
-            "a segment is whole sectors"
-        );
-        // An entry holds one append and, where it revives a deleted stream, one metadata event.
-        let body = self.append_bytes_max + self.entry_bytes_target + self.event_bytes_max;
-        assert!(
-            record_bytes(body) + SEGMENT_OVERHEAD_BYTES <= self.segment_bytes as u64,
-            "an entry never spans two segments"
-        );
-        self
+        match self.problem() {
+            None => self,
+            Some(problem) => panic!("{}", problem),
+        }
     }
 
-    /// The longest body of an entry.
+    /// What does not fit, in words for the person who set these limits; `None` where all do.
+    #[must_use]
+    pub const fn problem(&self) -> Option<&'static str> {
+        if self.append_bytes_max > 256 << 20 {
+            return Some("append_bytes_max is at most 256 MiB");
+        }
+        if self.event_bytes_max > self.append_bytes_max {
+            return Some("an event must fit in an append: event_bytes_max <= append_bytes_max");
+        }
+        if self.stream_name_bytes_max > u16::MAX as u32
+            || self.event_type_bytes_max > u16::MAX as u32
+        {
+            return Some("stream_name_bytes_max and event_type_bytes_max are at most 65535");
+        }
+        if self.stream_metadata_bytes_max >= self.event_bytes_max {
+            return Some(
+                "stream metadata is one event: stream_metadata_bytes_max < event_bytes_max",
+            );
+        }
+        if self.append_bytes_max > self.pending_bytes_max {
+            return Some("an append must be able to wait: append_bytes_max <= pending_bytes_max");
+        }
+        if self.log_writes_in_flight_max == 0 || self.heads_max == 0 || self.recent_ids_max == 0 {
+            return Some("log_writes_in_flight_max, heads_max and recent_ids_max must not be zero");
+        }
+        if self.entry_bytes_target > 256 << 20 {
+            return Some("entry_bytes_target is at most 256 MiB");
+        }
+        if !(self.segment_bytes as u64).is_multiple_of(SECTOR_BYTES) {
+            return Some("segment_bytes must be a multiple of 4096");
+        }
+        let record = record_bytes(self.entry_body_bytes_max());
+        if record + SEGMENT_OVERHEAD_BYTES > self.segment_bytes as u64 {
+            return Some(
+                "an entry must fit in a segment: append_bytes_max + entry_bytes_target + \
+                 event_bytes_max, and 1 % more, <= segment_bytes",
+            );
+        }
+        None
+    }
+
+    /// The longest body of an entry: one append over the target and, where it revives a deleted
+    /// stream, one metadata event.
     #[must_use]
     pub const fn entry_body_bytes_max(&self) -> u32 {
         self.append_bytes_max + self.entry_bytes_target + self.event_bytes_max

@@ -1,1 +1,4 @@
-//! stub
+//! The node: the shell that carries out what the core decides, and the `quorate` program.
+
+pub mod cli;
+pub mod config;

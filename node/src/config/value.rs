@@ -1,0 +1,137 @@
+//! Values of settings as text: how they are read and shown.
+
+use std::path::PathBuf;
+
+/// Something that a setting may hold.
+pub(super) trait Value: Sized {
+    /// Reads it.
+    ///
+    /// # Errors
+    ///
+    /// What the text should have been.
+    fn parse(text: &str) -> Result<Self, String>;
+
+    /// Shows it such that `parse` reads it back.
+    fn show(&self) -> String;
+}
+
+impl Value for String {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Err("must not be empty".into()) } else { Ok(text.to_owned()) }
+    }
+
+    fn show(&self) -> String {
+        self.clone()
+    }
+}
+
+impl Value for PathBuf {
+    fn parse(text: &str) -> Result<Self, String> {
+        String::parse(text).map(Self::from)
+    }
+
+    fn show(&self) -> String {
+        self.display().to_string()
+    }
+}
+
+impl Value for Option<PathBuf> {
+    fn parse(text: &str) -> Result<Self, String> {
+        Ok((!text.is_empty()).then(|| text.into()))
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, Value::show)
+    }
+}
+
+impl Value for bool {
+    fn parse(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "must be true or false".into())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for u32 {
+    /// Takes `16777216` and `16 MiB` alike.
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrong =
+            || "must be a whole number below 4 Gi, such as 65536, 64KiB or 16MiB".to_owned();
+        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic()).trim_end();
+        let unit = match text[digits.len()..].trim_start() {
+            "" | "B" => 1_u64,
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = digits.parse().map_err(|_| wrong())?;
+        number.checked_mul(unit).and_then(|number| number.try_into().ok()).ok_or_else(wrong)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Makes an enum of words.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $($(#[$each:meta])* $variant:ident = $word:literal,)+) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name {
+            $($(#[$each])* $variant,)+
+        }
+
+        impl Value for $name {
+            fn parse(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(concat!("must be ", $expected).into()),
+                }
+            }
+
+            fn show(&self) -> String {
+                match self {
+                    $(Self::$variant => $word.into(),)+
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// How files are written.
+    DiskChoice, "auto, uring or fallback",
+    /// io_uring where the kernel allows it, else plain system calls and a warning.
+    Auto = "auto",
+    /// io_uring, or no start.
+    Uring = "uring",
+    /// Plain system calls on helper threads.
+    Fallback = "fallback",
+}
+
+words! {
+    /// How important a log line is.
+    LogLevel, "error, warn, info or debug",
+    /// The node stops or can't do its work.
+    Error = "error",
+    /// Somebody should look.
+    Warn = "warn",
+    /// What a person wants to know of a day.
+    Info = "info",
+    /// Each connection and each notice.
+    Debug = "debug",
+}
+
+words! {
+    /// How log lines look.
+    LogFormat, "text or json",
+    /// For people.
+    Text = "text",
+    /// One object a line.
+    Json = "json",
+}
