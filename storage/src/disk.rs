@@ -4,6 +4,8 @@
 //! A disk is one folder of files. Names are relative to it and may have one folder part
 //! (`log/…`, `index/…`).
 
+pub mod simulated;
+
 use std::fmt;
 use std::os::fd::RawFd;
 
@@ -42,7 +44,8 @@ pub enum Durability {
 #[derive(Debug)]
 pub enum Op {
     /// Makes an empty file, or empties the one of that name, and gives it `bytes` bytes that read
-    /// as zero (allocated, so that a full disk shows here). Opens it for direct access.
+    /// as zero (allocated, so that a full disk shows here). Opens it for direct access. Makes its
+    /// folder where that is missing. Durable after a [`Op::Sync`] of the file, or a rename.
     Create {
         /// Its name.
         name: FileName,
@@ -61,7 +64,7 @@ pub enum Op {
         /// Which one.
         file: FileId,
     },
-    /// Writes the whole buffer. Writes in flight at the same time are done in any order, and a
+    /// Writes the whole buffer, within the file's length. Writes in flight at the same time are done in any order, and a
     /// power loss may keep any subset of their sectors.
     Write {
         /// Where.
@@ -82,12 +85,13 @@ pub enum Op {
         /// Room for what is read.
         buffer: AlignedBuffer,
     },
-    /// Makes all completed writes of the file, and its length, durable.
+    /// Makes all completed writes of the file, its length and its name durable.
     Sync {
         /// Which one.
         file: FileId,
     },
-    /// Renames a file over another or none; durable when it completes. Open ids stay valid.
+    /// Renames a file over another or none, within its folder; durable when it completes (what the
+    /// file holds only if it was synced before). Open ids stay valid.
     Rename {
         /// What it is called.
         from: FileName,
@@ -99,7 +103,7 @@ pub enum Op {
         /// Which one.
         name: FileName,
     },
-    /// Names the files in a folder, in order of their names.
+    /// Names the files in a folder, in order of their names; a missing folder has none.
     List {
         /// The folder; the empty name is the data folder itself.
         folder: FileName,

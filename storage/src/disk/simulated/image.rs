@@ -1,0 +1,257 @@
+//! What a simulated medium holds: names, files, and for each sector what is stable and what only
+//! the caches know.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::random::Random;
+use crate::disk::{DiskError, DiskErrorKind, Durability, FileName};
+
+/// What reads and writes are made of.
+pub(super) const SECTOR_BYTES: usize = 4096;
+/// What some disks write at once where others write 4096 bytes.
+const SMALL_SECTOR_BYTES: usize = 512;
+
+/// One file's identity; its name may change.
+pub(super) type Inode = u64;
+
+type SectorBytes = Rc<[u8; SECTOR_BYTES]>;
+
+/// Which of what is not yet stable is found again after the power was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Survival {
+    /// None of it.
+    Nothing,
+    /// All of it, in the order in which it was written.
+    Everything,
+    /// For each sector of 4096 bytes any of its versions, as the seed has it.
+    Sectors,
+    /// The same for each 512 bytes: what a disk does that can't write 4096 bytes at once.
+    SmallSectors,
+}
+
+/// All files of one medium.
+#[derive(Debug, Default)]
+pub(super) struct Image {
+    names: BTreeMap<FileName, Entry>,
+    files: BTreeMap<Inode, File>,
+    inodes: Inode,
+}
+
+/// What a name stands for.
+#[derive(Debug)]
+struct Entry {
+    inode: Inode,
+    /// Without it, the power loss may bring back what the name stood for before.
+    stable: bool,
+    before: Option<Inode>,
+}
+
+#[derive(Debug)]
+struct File {
+    bytes: u64,
+    /// Whether the length is known to survive.
+    bytes_stable: bool,
+    sectors: BTreeMap<u64, Sector>,
+}
+
+/// One sector's contents; a sector that was never written has none and reads as zero.
+#[derive(Debug, Default)]
+struct Sector {
+    stable: Option<SectorBytes>,
+    /// Written since, oldest first; the last one is what a read finds.
+    volatile: Vec<SectorBytes>,
+}
+
+impl Sector {
+    fn current(&self) -> Option<&SectorBytes> {
+        self.volatile.last().or(self.stable.as_ref())
+    }
+
+    fn settle(&mut self) {
+        if let Some(last) = self.volatile.pop() {
+            self.stable = Some(last);
+            self.volatile.clear();
+        }
+    }
+
+    /// Chooses what the power loss leaves.
+    fn lose(&mut self, survival: Survival, random: &mut Random) {
+        if self.volatile.is_empty() {
+            return;
+        }
+        let piece_bytes = match survival {
+            Survival::Nothing => return self.volatile.clear(),
+            Survival::Everything => return self.settle(),
+            Survival::Sectors => SECTOR_BYTES,
+            Survival::SmallSectors => SMALL_SECTOR_BYTES,
+        };
+        let versions = std::mem::take(&mut self.volatile);
+        let mut left = self.stable.as_deref().copied().unwrap_or([0; SECTOR_BYTES]);
+        for (index, piece) in left.chunks_exact_mut(piece_bytes).enumerate() {
+            let version = random.below(versions.len() as u64 + 1) as usize;
+            if let Some(bytes) = version.checked_sub(1).map(|version| &versions[version]) {
+                piece.copy_from_slice(&bytes[index * piece_bytes..][..piece_bytes]);
+            }
+        }
+        self.stable = Some(Rc::new(left));
+    }
+}
+
+impl Image {
+    /// Makes an empty file under this name; neither name nor length is stable yet.
+    pub(super) fn create(&mut self, name: &str, bytes: u64) -> Inode {
+        self.inodes += 1;
+        let inode = self.inodes;
+        self.files.insert(inode, File { bytes, bytes_stable: false, sectors: BTreeMap::new() });
+        // What a power loss brings back is the last that was stable.
+        let before = self
+            .names
+            .get(name)
+            .and_then(|entry| if entry.stable { Some(entry.inode) } else { entry.before });
+        self.names.insert(name.into(), Entry { inode, stable: false, before });
+        inode
+    }
+
+    /// What this name stands for.
+    pub(super) fn open(&self, name: &str) -> Result<(Inode, u64), DiskError> {
+        let entry = self.names.get(name).ok_or_else(|| not_found("open", name))?;
+        Ok((entry.inode, self.files[&entry.inode].bytes))
+    }
+
+    /// The length of a file.
+    pub(super) fn bytes(&self, inode: Inode) -> u64 {
+        self.files[&inode].bytes
+    }
+
+    /// Fills `buffer` from a file.
+    pub(super) fn read(&self, inode: Inode, offset: u64, buffer: &mut [u8]) {
+        let file = &self.files[&inode];
+        let first = offset / SECTOR_BYTES as u64;
+        for (number, into) in (first..).zip(buffer.chunks_exact_mut(SECTOR_BYTES)) {
+            match file.sectors.get(&number).and_then(Sector::current) {
+                Some(bytes) => into.copy_from_slice(&bytes[..]),
+                None => into.fill(0),
+            }
+        }
+    }
+
+    /// Writes those sectors of `buffer` that `keep` names by their number in the buffer.
+    pub(super) fn write(
+        &mut self,
+        inode: Inode,
+        offset: u64,
+        buffer: &[u8],
+        durability: Durability,
+        mut keep: impl FnMut() -> bool,
+    ) {
+        let file = self.files.get_mut(&inode).expect("an open file is kept");
+        let first = offset / SECTOR_BYTES as u64;
+        for (number, from) in (first..).zip(buffer.chunks_exact(SECTOR_BYTES)) {
+            if !keep() {
+                continue;
+            }
+            let sector = file.sectors.entry(number).or_default();
+            sector.volatile.push(Rc::new(from.try_into().expect("one sector")));
+            if durability == Durability::Durable {
+                sector.settle();
+            }
+        }
+    }
+
+    /// Makes a file stable: contents, length and name.
+    pub(super) fn sync(&mut self, inode: Inode) {
+        let file = self.files.get_mut(&inode).expect("an open file is kept");
+        file.bytes_stable = true;
+        file.sectors.values_mut().for_each(Sector::settle);
+        for entry in self.names.values_mut().filter(|entry| entry.inode == inode) {
+            entry.stable = true;
+            entry.before = None;
+        }
+    }
+
+    /// Gives a file another name, for good.
+    pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
+        let entry = self.names.remove(from).ok_or_else(|| not_found("rename", from))?;
+        self.names.insert(to.into(), Entry { inode: entry.inode, stable: true, before: None });
+        Ok(())
+    }
+
+    /// Takes a name away, for good.
+    pub(super) fn remove(&mut self, name: &str) -> Result<(), DiskError> {
+        self.names.remove(name).map(drop).ok_or_else(|| not_found("remove", name))
+    }
+
+    /// Names and lengths in a folder.
+    pub(super) fn list(&self, folder: &str) -> Vec<(FileName, u64)> {
+        let lengths = self.names.iter().map(|(name, entry)| (name, self.files[&entry.inode].bytes));
+        lengths
+            .filter(|(name, _)| name.rsplit_once('/').map_or("", |(folder, _)| folder) == folder)
+            .map(|(name, bytes)| (name.clone(), bytes))
+            .collect()
+    }
+
+    /// All files, in order of their names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &FileName> {
+        self.names.keys()
+    }
+
+    /// Changes bytes below everybody's back: in every version of the sectors.
+    pub(super) fn damage(&mut self, inode: Inode, offset: u64, change: impl FnOnce(&mut u8)) {
+        let file = self.files.get_mut(&inode).expect("an open file is kept");
+        assert!(offset < file.bytes, "damage is done within the file");
+        let sector = file.sectors.entry(offset / SECTOR_BYTES as u64).or_default();
+        let mut bytes = sector.current().map_or([0; SECTOR_BYTES], |bytes| **bytes);
+        change(&mut bytes[offset as usize % SECTOR_BYTES]);
+        let bytes = Rc::new(bytes);
+        match sector.volatile.last_mut() {
+            Some(last) => *last = bytes,
+            None => sector.stable = Some(bytes),
+        }
+    }
+
+    /// What the power loss leaves of all of it.
+    pub(super) fn lose_power(&mut self, survival: Survival, random: &mut Random) {
+        let mut keeps = || match survival {
+            Survival::Nothing => false,
+            Survival::Everything => true,
+            Survival::Sectors | Survival::SmallSectors => random.coin(),
+        };
+        let names = std::mem::take(&mut self.names);
+        for (name, entry) in names {
+            let inode = if entry.stable || keeps() { Some(entry.inode) } else { entry.before };
+            if let Some(inode) = inode {
+                self.names.insert(name, Entry { inode, stable: true, before: None });
+            }
+        }
+        for file in self.files.values_mut().filter(|file| !file.bytes_stable) {
+            if !keeps() {
+                file.bytes = 0;
+                file.sectors.clear();
+            }
+            file.bytes_stable = true;
+        }
+        for sector in self.files.values_mut().flat_map(|file| file.sectors.values_mut()) {
+            sector.lose(survival, random);
+        }
+        self.forget_unnamed();
+    }
+
+    /// Lets go of files that no name leads to, once no process has them open.
+    pub(super) fn forget_unnamed(&mut self) {
+        let named: Vec<Inode> = self
+            .names
+            .values()
+            .flat_map(|entry| [Some(entry.inode), entry.before])
+            .flatten()
+            .collect();
+        self.files.retain(|inode, _| named.contains(inode));
+    }
+}
+
+fn not_found(verb: &str, name: &str) -> DiskError {
+    DiskError {
+        kind: DiskErrorKind::NotFound,
+        message: format!("{verb} {name}: no such file on the simulated disk"),
+    }
+}
