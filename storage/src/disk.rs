@@ -45,7 +45,7 @@ pub enum Durability {
 pub enum Op {
     /// Makes an empty file, or empties the one of that name, and gives it `bytes` bytes that read
     /// as zero (allocated, so that a full disk shows here). Opens it for direct access. Makes its
-    /// folder where that is missing. Durable after a [`Op::Sync`] of the file, or a rename.
+    /// folder where that is missing. Its name and length are durable after a [`Op::Sync`].
     Create {
         /// Its name.
         name: FileName,

@@ -15,63 +15,40 @@
 //! let io = Io::new(Box::new(medium.disk()));
 //! ```
 
+mod crash;
+mod fault;
 mod image;
 mod random;
+mod state;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::RawFd;
 use std::rc::Rc;
 
-pub use image::Survival;
-pub use random::{Chance, Random};
-
-use self::image::{Image, Inode};
-use super::{
-    Completion, Disk, DiskError, DiskErrorKind, DiskKind, Done, Durability, FileId, FileName, Op,
-    OpId,
-};
+pub use self::crash::{Crash, CrashPoint, crash_everywhere};
+use self::fault::Faults;
+pub use self::fault::{Fault, FaultPlan, Strike};
+use self::image::Inode;
+pub use self::image::Survival;
+pub use self::random::{Chance, Random};
+use self::state::State;
+use super::{Completion, Disk, DiskKind, FileName, Op, OpId};
 
 /// Files that outlive the process which uses them. Clones are the same medium.
 #[derive(Clone)]
 pub struct Medium(Rc<RefCell<State>>);
 
-struct State {
-    image: Image,
-    survival: Random,
-    /// Grows with each crash; disks of earlier sessions are dead.
-    session: u64,
-    operations: u64,
-    queue: VecDeque<Pending>,
-    completions: Vec<Completion>,
-    open: BTreeMap<FileId, Inode>,
-    files_opened: u32,
-}
-
-/// An operation that has not completed.
-struct Pending {
-    id: OpId,
-    op: Op,
-    /// Of operations on an open file.
-    inode: Option<Inode>,
-    /// Flushed: it may happen at any time.
-    started: bool,
-}
-
 impl Medium {
     /// An empty one without faults.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self(Rc::new(RefCell::new(State {
-            image: Image::default(),
-            survival: Random::stream(seed, "survival"),
-            session: 0,
-            operations: 0,
-            queue: VecDeque::new(),
-            completions: Vec::new(),
-            open: BTreeMap::new(),
-            files_opened: 0,
-        })))
+        Self::with_faults(seed, FaultPlan::NONE)
+    }
+
+    /// An empty one with faults by this plan.
+    #[must_use]
+    pub fn with_faults(seed: u64, plan: FaultPlan) -> Self {
+        Self(Rc::new(RefCell::new(State::new(seed, Faults::new(seed, plan)))))
     }
 
     /// The disk as the present process sees it.
@@ -93,10 +70,74 @@ impl Medium {
 
     /// The power is lost, and this is left.
     pub fn power_loss_keeping(&self, survival: Survival) {
+        self.0.borrow_mut().lose_power(survival);
+    }
+
+    /// Stops the machine at this change, counted from the medium's first. From then on every
+    /// operation fails, until [`Medium::restart`] or [`Medium::power_loss`].
+    pub fn crash_at(&self, point: CrashPoint) {
+        self.0.borrow_mut().crash_at(point);
+    }
+
+    /// Whether the machine has stopped where [`Medium::crash_at`] said.
+    #[must_use]
+    pub fn has_crashed(&self) -> bool {
+        self.0.borrow().crashed
+    }
+
+    /// Creates, writes, syncs, renames and removes that have completed so far.
+    #[must_use]
+    pub fn changes_completed(&self) -> u64 {
+        self.0.borrow().changes_completed
+    }
+
+    /// Exchanges the plan; the streams of random numbers go on.
+    pub fn set_plan(&self, plan: FaultPlan) {
+        self.0.borrow_mut().faults.set_plan(plan);
+    }
+
+    /// Lets a fault strike once, as soon as it can.
+    pub fn inject(&self, fault: Fault) {
+        self.0.borrow_mut().faults.ask(fault);
+    }
+
+    /// The faults that have struck since the last call, oldest first.
+    #[must_use]
+    pub fn strikes(&self) -> Vec<Strike> {
+        self.0.borrow_mut().faults.take_strikes()
+    }
+
+    /// Gives all files together this much space; fewer bytes than they have is a full disk.
+    pub fn set_space(&self, bytes: u64) {
+        self.0.borrow_mut().space = bytes;
+    }
+
+    /// Withholds the completion of all that is submitted from now on, until [`Medium::release`] or
+    /// [`Medium::complete`].
+    pub fn hold(&self) {
+        self.0.borrow_mut().holds = true;
+    }
+
+    /// Ends [`Medium::hold`], and lets what has stalled complete.
+    pub fn release(&self) {
         let mut state = self.0.borrow_mut();
-        let state = &mut *state;
-        state.end_session();
-        state.image.lose_power(survival, &mut state.survival);
+        state.holds = false;
+        state.release();
+    }
+
+    /// Operations that were started and have not completed, oldest first.
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<OpId> {
+        self.0.borrow().in_flight()
+    }
+
+    /// Completes this operation, even where it has stalled.
+    ///
+    /// # Panics
+    ///
+    /// Where it is not in flight.
+    pub fn complete(&self, op: OpId) {
+        self.0.borrow_mut().complete(op);
     }
 
     /// All files, in order of their names.
@@ -114,7 +155,7 @@ impl Medium {
     pub fn contents(&self, name: &str) -> Vec<u8> {
         let state = self.0.borrow();
         let (inode, bytes) = state.image.open(name).expect("the file exists");
-        let mut contents = vec![0; bytes as usize];
+        let mut contents = vec![0; usize::try_from(bytes).expect("it fits in memory")];
         state.image.read(inode, 0, &mut contents);
         contents
     }
@@ -125,10 +166,8 @@ impl Medium {
     ///
     /// Where there is no such file, or it is shorter.
     pub fn overwrite(&self, name: &str, offset: u64, bytes: &[u8]) {
-        let mut state = self.0.borrow_mut();
-        let (inode, _) = state.image.open(name).expect("the file exists");
         for (offset, byte) in (offset..).zip(bytes) {
-            state.image.damage(inode, offset, |old| *old = *byte);
+            self.damage(name, offset, |old| *old = *byte);
         }
     }
 
@@ -138,123 +177,13 @@ impl Medium {
     ///
     /// Where there is no such file, or it is shorter.
     pub fn rot(&self, name: &str, offset: u64) {
+        self.damage(name, offset, |byte| *byte ^= 1 << (offset % 8));
+    }
+
+    fn damage(&self, name: &str, offset: u64, change: impl FnOnce(&mut u8)) {
         let mut state = self.0.borrow_mut();
-        let (inode, _) = state.image.open(name).expect("the file exists");
-        state.image.damage(inode, offset, |byte| *byte ^= 1 << (offset % 8));
-    }
-}
-
-impl State {
-    fn submit(&mut self, op: Op) -> OpId {
-        self.operations += 1;
-        let id = OpId(self.operations);
-        let inode = match &op {
-            Op::Close { file } | Op::Sync { file } => Some(self.inode(*file)),
-            Op::Write { file, offset, buffer, .. } | Op::Read { file, offset, buffer } => {
-                assert!(offset.is_multiple_of(image::SECTOR_BYTES as u64), "whole sectors");
-                let inode = self.inode(*file);
-                let end = offset + buffer.len() as u64;
-                assert!(
-                    matches!(op, Op::Read { .. }) || end <= self.image.bytes(inode),
-                    "a file keeps the length that it was created with"
-                );
-                Some(inode)
-            }
-            Op::Create { .. }
-            | Op::Open { .. }
-            | Op::Rename { .. }
-            | Op::Remove { .. }
-            | Op::List { .. } => None,
-        };
-        self.queue.push_back(Pending { id, op, inode, started: false });
-        id
-    }
-
-    fn inode(&self, file: FileId) -> Inode {
-        *self.open.get(&file).expect("only open files are used")
-    }
-
-    /// Completes the oldest operation that was started.
-    fn complete_one(&mut self) -> bool {
-        let Some(pending) = self.queue.pop_front_if(|pending| pending.started) else {
-            return false;
-        };
-        let op = pending.id;
-        let result = self.carry_out(pending);
-        self.completions.push(Completion { op, result });
-        true
-    }
-
-    fn carry_out(&mut self, pending: Pending) -> Result<Done, DiskError> {
-        let inode = || pending.inode.expect("resolved when it was submitted");
-        match pending.op {
-            Op::Create { name, bytes } => {
-                let inode = self.image.create(&name, bytes);
-                Ok(self.opened(inode, bytes))
-            }
-            Op::Open { name, access: _ } => {
-                let (inode, bytes) = self.image.open(&name)?;
-                Ok(self.opened(inode, bytes))
-            }
-            Op::Close { file } => {
-                self.open.remove(&file);
-                Ok(Done::Nothing)
-            }
-            Op::Write { offset, buffer, durability, .. } => {
-                self.image.write(inode(), offset, &buffer, durability, || true);
-                Ok(Done::Transferred(buffer))
-            }
-            Op::Read { offset, mut buffer, .. } => {
-                let end = offset + buffer.len() as u64;
-                let bytes = self.image.bytes(inode());
-                if end > bytes {
-                    return Err(DiskError {
-                        kind: DiskErrorKind::Failed,
-                        message: format!("read up to {end}: the file has {bytes} bytes"),
-                    });
-                }
-                self.image.read(inode(), offset, &mut buffer);
-                Ok(Done::Transferred(buffer))
-            }
-            Op::Sync { .. } => {
-                self.image.sync(inode());
-                Ok(Done::Nothing)
-            }
-            Op::Rename { from, to } => self.image.rename(&from, &to).map(|()| Done::Nothing),
-            Op::Remove { name } => self.image.remove(&name).map(|()| Done::Nothing),
-            Op::List { folder } => Ok(Done::Listed(self.image.list(&folder))),
-        }
-    }
-
-    fn opened(&mut self, inode: Inode, bytes: u64) -> Done {
-        self.files_opened += 1;
-        let file = FileId(self.files_opened);
-        self.open.insert(file, inode);
-        Done::Opened { file, bytes }
-    }
-
-    /// Ends the process: what it had in flight happens in part, and its files are closed.
-    fn end_session(&mut self) {
-        for pending in std::mem::take(&mut self.queue) {
-            let mut coin = || pending.started && self.survival.coin();
-            match pending.op {
-                Op::Write { offset, buffer, .. } => {
-                    let inode = pending.inode.expect("resolved when it was submitted");
-                    self.image.write(inode, offset, &buffer, Durability::None, coin);
-                }
-                Op::Create { .. } | Op::Rename { .. } | Op::Remove { .. } | Op::Sync { .. } => {
-                    if coin() {
-                        // Nobody hears how it ended.
-                        drop(self.carry_out(pending));
-                    }
-                }
-                Op::Open { .. } | Op::Close { .. } | Op::Read { .. } | Op::List { .. } => {}
-            }
-        }
-        self.completions.clear();
-        self.open.clear();
-        self.image.forget_unnamed();
-        self.session += 1;
+        let (inode, _): (Inode, u64) = state.image.open(name).expect("the file exists");
+        state.image.damage(inode, offset, change);
     }
 }
 
@@ -278,20 +207,22 @@ impl Disk for SimulatedDisk {
     }
 
     fn flush(&mut self) {
-        self.with(|state| state.queue.iter_mut().for_each(|pending| pending.started = true));
+        self.with(State::start);
     }
 
+    /// Also completes what can complete: all of it, or with [`FaultPlan::reordering`] some of it.
     fn reap(&mut self, completions: &mut Vec<Completion>) {
         self.with(|state| {
-            while state.complete_one() {}
-            completions.append(&mut state.completions);
+            while state.faults.goes_on() && state.complete_any() {}
+            state.take_completions(completions);
         });
     }
 
     fn wait(&mut self) {
         self.with(|state| {
-            if state.completions.is_empty() {
-                state.complete_one();
+            assert!(!state.is_stuck(), "all has stalled: nothing will come of waiting");
+            if !state.has_completions() {
+                state.complete_any();
             }
         });
     }
@@ -304,3 +235,6 @@ impl Disk for SimulatedDisk {
         DiskKind::Simulated
     }
 }
+
+#[cfg(test)]
+mod tests;

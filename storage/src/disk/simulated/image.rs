@@ -136,7 +136,7 @@ impl Image {
         }
     }
 
-    /// Writes those sectors of `buffer` that `keep` names by their number in the buffer.
+    /// Writes those sectors of `buffer` that `keep` says, asked once for each.
     pub(super) fn write(
         &mut self,
         inode: Inode,
@@ -170,6 +170,14 @@ impl Image {
         }
     }
 
+    /// Forgets what only the caches know of a file, as a system does after a failed flush.
+    pub(super) fn drop_volatile(&mut self, inode: Inode, random: &mut Random) {
+        let file = self.files.get_mut(&inode).expect("an open file is kept");
+        for sector in file.sectors.values_mut() {
+            sector.lose(Survival::Sectors, random);
+        }
+    }
+
     /// Gives a file another name, for good.
     pub(super) fn rename(&mut self, from: &str, to: &str) -> Result<(), DiskError> {
         let entry = self.names.remove(from).ok_or_else(|| not_found("rename", from))?;
@@ -194,6 +202,31 @@ impl Image {
     /// All files, in order of their names.
     pub(super) fn names(&self) -> impl Iterator<Item = &FileName> {
         self.names.keys()
+    }
+
+    /// Bytes that are reserved for all files but the one of this name.
+    pub(super) fn bytes_beside(&self, name: &str) -> u64 {
+        let others = self.names.iter().filter(|(other, _)| &***other != name);
+        others.map(|(_, entry)| self.files[&entry.inode].bytes).sum()
+    }
+
+    /// The name of a file, where it still has one.
+    pub(super) fn name(&self, inode: Inode) -> Option<&FileName> {
+        self.names.iter().find(|(_, entry)| entry.inode == inode).map(|(name, _)| name)
+    }
+
+    /// A sector of any file: its inode, and where the sector starts.
+    pub(super) fn any_sector(&self, random: &mut Random) -> Option<(Inode, u64)> {
+        let sectors = |entry: &Entry| self.files[&entry.inode].bytes / SECTOR_BYTES as u64;
+        let total: u64 = self.names.values().map(sectors).sum();
+        let mut chosen = if total == 0 { return None } else { random.below(total) };
+        for entry in self.names.values() {
+            if chosen < sectors(entry) {
+                return Some((entry.inode, chosen * SECTOR_BYTES as u64));
+            }
+            chosen -= sectors(entry);
+        }
+        unreachable!("the chosen sector is one of all")
     }
 
     /// Changes bytes below everybody's back: in every version of the sectors.
