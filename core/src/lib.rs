@@ -13,6 +13,7 @@ pub mod effect;
 pub mod event;
 pub mod id;
 pub mod input;
+pub mod item;
 pub mod limits;
 pub mod log;
 pub mod notice;
