@@ -18,7 +18,8 @@ pub enum Effect {
     /// header and body until it is committed.
     WriteEntry(LogIndex),
     /// Every entry up to this one is committed: show it to readers (index it) before going on.
-    /// `Replica::entry` lends the newly committed ones until the next step.
+    /// `Replica::entry` lends the newly committed ones until the turn has ended and the next step
+    /// is taken; the ones before [`crate::input::Boot::end`] are in the shell's log only.
     Commit {
         /// The last committed entry.
         index: LogIndex,

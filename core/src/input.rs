@@ -1,6 +1,6 @@
 //! Everything that can happen to a replica.
 
-use crate::id::{DiskId, Epoch, EventId, LogIndex, NodeId, RequestId, Revision};
+use crate::id::{DiskId, Epoch, EventId, LogIndex, NodeId, Position, RequestId, Revision};
 use crate::log::entry::{EntryHeader, LogEnd, LogId};
 use crate::request::Proposal;
 
@@ -83,6 +83,8 @@ pub enum Input<'a> {
         request: RequestId,
         /// The ids at those revisions, in order; shorter where the stream ends before.
         ids: &'a [EventId],
+        /// Where the last of them stands; the start of the log where there is none.
+        position: Position,
     },
     /// A client wants to read all that was acknowledged before now.
     Read {

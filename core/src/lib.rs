@@ -18,6 +18,7 @@ pub mod limits;
 pub mod log;
 pub mod notice;
 pub mod request;
+pub mod store;
 pub mod time;
 
 pub use effect::{Effect, Effects};

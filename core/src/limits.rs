@@ -29,6 +29,8 @@ pub struct Limits {
     pub pending_appends_max: u32,
     /// Stream heads kept in memory.
     pub heads_max: u32,
+    /// Metadata of streams kept in memory with their heads.
+    pub heads_metadata_bytes_max: u32,
     /// Events, newest first, whose ids are remembered.
     pub recent_ids_max: u32,
     /// One segment of the log, its header and footer included.
@@ -50,6 +52,7 @@ impl Limits {
         pending_bytes_max: 64 << 20,
         pending_appends_max: 1 << 16,
         heads_max: 1 << 16,
+        heads_metadata_bytes_max: 16 << 20,
         recent_ids_max: 1 << 15,
         segment_bytes: 64 << 20,
     }
@@ -69,6 +72,7 @@ impl Limits {
         pending_bytes_max: 8192,
         pending_appends_max: 16,
         heads_max: 4,
+        heads_metadata_bytes_max: 512,
         recent_ids_max: 16,
         segment_bytes: 10 * 4096,
     }
@@ -96,14 +100,21 @@ impl Limits {
         if self.event_bytes_max > self.append_bytes_max {
             return Some("an event must fit in an append: event_bytes_max <= append_bytes_max");
         }
-        if self.stream_name_bytes_max > u16::MAX as u32
+        // "$$" stands before a stream's name in the name of its metadata stream.
+        if self.stream_name_bytes_max > u16::MAX as u32 - 2
             || self.event_type_bytes_max > u16::MAX as u32
         {
-            return Some("stream_name_bytes_max and event_type_bytes_max are at most 65535");
-        }
-        if self.stream_metadata_bytes_max >= self.event_bytes_max {
             return Some(
-                "stream metadata is one event: stream_metadata_bytes_max < event_bytes_max",
+                "stream_name_bytes_max is at most 65533 and event_type_bytes_max at most 65535",
+            );
+        }
+        // The header, `$$`, `$metadata` and a new `$tb` come to less than 128 bytes.
+        let metadata_event =
+            self.stream_metadata_bytes_max as u64 + self.stream_name_bytes_max as u64 + 128;
+        if metadata_event > self.event_bytes_max as u64 {
+            return Some(
+                "stream metadata is one event: stream_metadata_bytes_max + \
+                 stream_name_bytes_max + 128 <= event_bytes_max",
             );
         }
         if self.append_bytes_max > self.pending_bytes_max {

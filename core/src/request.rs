@@ -163,8 +163,12 @@ pub enum Rejection {
         /// What was asked, in bytes.
         found: u64,
     },
-    /// A stream's name is empty, or `$$$$…`: metadata has no metadata.
+    /// A stream's name is empty, or `$all`, or `$$$$…`: metadata has no metadata. Nor can a
+    /// metadata stream be deleted.
     InvalidStreamName,
+    /// An event frame is malformed, is for another stream, has no type, or has the type of a
+    /// tombstone; or there are not as many as was said.
+    InvalidEvent,
     /// Events for `$$x` must be JSON objects whose known fields have the right types.
     InvalidMetadata,
 }
@@ -190,7 +194,8 @@ impl fmt::Display for Rejection {
             Self::TooLarge { bound, max, found } => {
                 write!(out, "{} is {max} bytes, and this has {found}", bound.name())
             }
-            Self::InvalidStreamName => out.write_str("a stream's name must not be empty, nor start with $$$$"),
+            Self::InvalidStreamName => out.write_str("not the name of a stream that can be written: it must not be empty, nor $all, nor start with $$$$"),
+            Self::InvalidEvent => out.write_str("an event is malformed, is for another stream, has no type, or has the reserved type $streamDeleted"),
             Self::InvalidMetadata => out.write_str("stream metadata must be a JSON object with valid fields"),
         }
     }
