@@ -1,4 +1,5 @@
 //! The node: the shell that carries out what the core decides, and the `quorate` program.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
