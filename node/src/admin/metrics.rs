@@ -180,7 +180,7 @@ metrics! {
 }
 
 /// Names of the kinds of refusals, as they stand in the label.
-pub const REFUSALS: [&str; 10] = [
+pub const REFUSALS: [&str; 11] = [
     "wrong_revision",
     "corrupted_idempotency",
     "stream_deleted",
@@ -191,6 +191,7 @@ pub const REFUSALS: [&str; 10] = [
     "too_large",
     "invalid_stream_name",
     "invalid_metadata",
+    "invalid_event",
 ];
 
 const fn refusal_index(rejection: &Rejection) -> usize {
@@ -205,6 +206,7 @@ const fn refusal_index(rejection: &Rejection) -> usize {
         Rejection::TooLarge { .. } => 7,
         Rejection::InvalidStreamName => 8,
         Rejection::InvalidMetadata => 9,
+        Rejection::InvalidEvent => 10,
     }
 }
 
