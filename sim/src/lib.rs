@@ -1,1 +1,7 @@
-//! stub
+//! The simulator: whatever a seed can make happen to a node, and what must hold nevertheless.
+//!
+//! Nothing here reads a clock or draws from the system's randomness, so a seed is a whole run: it
+//! can be repeated on any machine, byte for byte.
+
+pub mod fuzz;
+pub mod random;
