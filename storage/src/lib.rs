@@ -6,4 +6,5 @@
 
 pub mod buffer;
 pub mod disk;
+pub mod index;
 pub mod io;
