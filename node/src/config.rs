@@ -112,6 +112,8 @@ settings! {
     pending_appends_max: u32 = Limits::PRODUCTION.pending_appends_max, "count";
     /// Streams whose last revision is kept in memory.
     heads_max: u32 = Limits::PRODUCTION.heads_max, "count";
+    /// Stream metadata that is kept in memory with them.
+    heads_metadata_bytes_max: u32 = Limits::PRODUCTION.heads_metadata_bytes_max, "bytes";
     /// Newest events whose ids are remembered, so that a repeated append is recognised.
     recent_ids_max: u32 = Limits::PRODUCTION.recent_ids_max, "count";
     /// One file of the log. Fixed by the first start in a data folder.
@@ -315,6 +317,7 @@ impl Config {
             pending_bytes_max: self.pending_bytes_max,
             pending_appends_max: self.pending_appends_max,
             heads_max: self.heads_max,
+            heads_metadata_bytes_max: self.heads_metadata_bytes_max,
             recent_ids_max: self.recent_ids_max,
             segment_bytes: self.segment_bytes,
         }

@@ -3,3 +3,5 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod logger;
+pub(crate) mod rfc3339;

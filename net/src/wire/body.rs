@@ -117,6 +117,7 @@ pub(super) enum RejectionBody {
     TooLarge { bound: BoundBody, max: u64, found: u64 },
     InvalidStreamName,
     InvalidMetadata,
+    InvalidEvent,
 }
 
 impl From<&Rejection> for RejectionBody {
@@ -139,6 +140,7 @@ impl From<&Rejection> for RejectionBody {
             }
             Rejection::InvalidStreamName => Self::InvalidStreamName,
             Rejection::InvalidMetadata => Self::InvalidMetadata,
+            Rejection::InvalidEvent => Self::InvalidEvent,
         }
     }
 }
@@ -164,6 +166,7 @@ impl From<&ArchivedRejectionBody> for Rejection {
             },
             ArchivedRejectionBody::InvalidStreamName => Self::InvalidStreamName,
             ArchivedRejectionBody::InvalidMetadata => Self::InvalidMetadata,
+            ArchivedRejectionBody::InvalidEvent => Self::InvalidEvent,
         }
     }
 }

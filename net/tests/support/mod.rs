@@ -179,6 +179,7 @@ fn rejections() -> impl Iterator<Item = (&'static str, Rejection)> {
         ("refused_too_large", too_large),
         ("refused_invalid_stream_name", Rejection::InvalidStreamName),
         ("refused_invalid_metadata", Rejection::InvalidMetadata),
+        ("refused_invalid_event", Rejection::InvalidEvent),
     ]
     .into_iter()
 }

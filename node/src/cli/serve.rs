@@ -7,6 +7,9 @@ use crate::config::{Config, Flags};
 /// What `quorate serve` takes.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
+    /// Stop when standard input ends, so as not to outlive whoever holds its other end
+    #[arg(long, hide = true)]
+    stop_with_stdin: bool,
     #[command(flatten)]
     flags: Flags,
 }
