@@ -1,0 +1,239 @@
+//! QUIC endpoints, tuned: TLS 1.3 only, our protocol name, windows and timers for a local network.
+//!
+//! The socket and the clock can be given from outside (quinn's `AsyncUdpSocket` and `Runtime`), so
+//! that the same code runs over real sockets, over [`crate::memory`] and over a shaped link.
+
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::congestion::CubicConfig;
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::{
+    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout,
+    MtuDiscoveryConfig, Runtime, TokioRuntime, TransportConfig, VarInt,
+};
+use rustls::crypto::CryptoProvider;
+use thiserror::Error;
+
+use crate::identity::Identity;
+use crate::trust::{Trust, TrustError, Verifier};
+use crate::wire::ALPN;
+
+/// The port of a node: UDP for QUIC, TCP for HTTP.
+pub const PORT: u16 = 2113;
+
+/// Without a sign of life for this long, a connection is lost.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle client shows a sign of life this often: three may be lost.
+const KEEP_ALIVE: Duration = Duration::from_secs(3);
+/// Until it is measured; quinn's own 333 ms would make the first loss cost a second.
+const INITIAL_RTT: Duration = Duration::from_millis(5);
+/// The largest UDP payload that is tried: Ethernet's 1500 without IPv6, UDP and some tunnels.
+const MTU: u16 = 1452;
+const INITIAL_WINDOW_PACKETS: u64 = 64;
+/// One stream's bytes under way: the bandwidth-delay product of 10 Gbit/s at 6 ms.
+const STREAM_WINDOW_BYTES: u32 = 8 << 20;
+/// All streams' bytes under way on one connection, and with it the memory that a peer which does
+/// not read can cost.
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// Reads and subscriptions open at once on one connection.
+const STREAMS_MAX: u32 = 1024;
+
+/// Why an endpoint can't be opened.
+#[derive(Debug, Error)]
+pub enum EndpointError {
+    /// The operating system refuses the socket.
+    #[error("can't listen on udp {address}: {error}")]
+    Bind {
+        /// The address that was asked for.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The certificate and the private key don't belong together, or TLS can't use them.
+    #[error("the node's certificate or private key can't be used: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The authority can't be used.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+/// Why a connection was not made.
+#[derive(Clone, Debug, Error)]
+pub enum ConnectError {
+    /// The node's certificate is not trusted.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The host is not a name that a certificate can be for.
+    #[error("{0:?} is not a host name or address")]
+    Host(String),
+    /// The endpoint can't open connections any more.
+    #[error("can't open a connection: {0}")]
+    Endpoint(#[from] quinn::ConnectError),
+    /// The node did not answer, or ended the connection.
+    #[error("{0}")]
+    Connection(#[from] ConnectionError),
+}
+
+/// Opens a node's endpoint on a socket of the operating system.
+///
+/// # Errors
+///
+/// [`EndpointError`] where the socket or the certificate can't be used.
+pub fn listen(address: SocketAddr, identity: &Identity) -> Result<Endpoint, EndpointError> {
+    let config = server_config(identity)?;
+    let runtime = Arc::new(TokioRuntime);
+    UdpSocket::bind(address)
+        .and_then(|socket| Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime))
+        .map_err(|error| EndpointError::Bind { address, error })
+}
+
+/// Opens a node's endpoint on any socket and clock.
+///
+/// # Errors
+///
+/// [`EndpointError`] where the socket or the certificate can't be used.
+pub fn listen_on(
+    socket: Arc<dyn AsyncUdpSocket>,
+    runtime: Arc<dyn Runtime>,
+    identity: &Identity,
+) -> Result<Endpoint, EndpointError> {
+    let config = server_config(identity)?;
+    let address = socket.local_addr();
+    Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(config), socket, runtime)
+        .map_err(|error| EndpointError::Bind { address: address.unwrap_or(UNKNOWN), error })
+}
+
+const UNKNOWN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
+
+/// TLS for HTTP on the same port's TCP side, with the same certificate.
+///
+/// # Errors
+///
+/// [`rustls::Error`] where the certificate and the private key don't belong together.
+pub fn https_config(identity: &Identity) -> Result<rustls::ServerConfig, rustls::Error> {
+    tls_server_config(identity, b"http/1.1")
+}
+
+/// A client's side of TLS: connects to nodes that one authority vouches for.
+#[derive(Clone)]
+pub struct Connector {
+    config: quinn::ClientConfig,
+    verifier: Arc<Verifier>,
+}
+
+impl Connector {
+    /// - `trust`: the authority
+    ///
+    /// # Errors
+    ///
+    /// [`EndpointError`] where the authority can't be used.
+    pub fn new(trust: &Trust) -> Result<Self, EndpointError> {
+        let verifier = trust.verifier(provider())?;
+        let mut tls = rustls::ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .dangerous() // It is webpki's verifier; ours only remembers its reasons.
+            .with_custom_certificate_verifier(verifier.clone())
+            .with_no_client_auth();
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        let quic = QuicClientConfig::try_from(tls).expect("ring has QUIC's initial cipher");
+        let mut config = quinn::ClientConfig::new(Arc::new(quic));
+        let mut transport = transport();
+        transport.keep_alive_interval(Some(KEEP_ALIVE));
+        transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
+        config.transport_config(Arc::new(transport));
+        Ok(Self { config, verifier })
+    }
+
+    /// Connects; waits for the answer as long as the idle timeout.
+    ///
+    /// - `host`: the name or address that the certificate must be for
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] with the reason.
+    pub async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        address: SocketAddr,
+        host: &str,
+    ) -> Result<Connection, ConnectError> {
+        let connecting = endpoint.connect_with(self.config.clone(), address, host).map_err(
+            |error| match error {
+                quinn::ConnectError::InvalidServerName(name) => ConnectError::Host(name),
+                other => ConnectError::Endpoint(other),
+            },
+        )?;
+        connecting.await.map_err(|error| match self.verifier.take_refusal() {
+            Some(refusal) => ConnectError::Trust(refusal),
+            None => ConnectError::Connection(error),
+        })
+    }
+}
+
+/// Opens a client's endpoint on a free port of the right address family.
+///
+/// # Errors
+///
+/// [`EndpointError::Bind`].
+pub fn client_endpoint(towards: SocketAddr) -> Result<Endpoint, EndpointError> {
+    let any: SocketAddr = if towards.is_ipv6() {
+        (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
+    } else {
+        (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
+    };
+    UdpSocket::bind(any)
+        .and_then(|socket| {
+            Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
+        })
+        .map_err(|error| EndpointError::Bind { address: any, error })
+}
+
+fn server_config(identity: &Identity) -> Result<quinn::ServerConfig, EndpointError> {
+    let tls = tls_server_config(identity, ALPN)?;
+    let quic = QuicServerConfig::try_from(tls).expect("ring has QUIC's initial cipher");
+    let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
+    config.transport_config(Arc::new(transport()));
+    Ok(config)
+}
+
+fn tls_server_config(
+    identity: &Identity,
+    protocol: &[u8],
+) -> Result<rustls::ServerConfig, rustls::Error> {
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain().to_vec(), identity.key())?;
+    tls.alpn_protocols = vec![protocol.to_vec()];
+    Ok(tls)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}
+
+fn transport() -> TransportConfig {
+    let mut congestion = CubicConfig::default();
+    congestion.initial_window(INITIAL_WINDOW_PACKETS * u64::from(MTU));
+    let mut discovery = MtuDiscoveryConfig::default();
+    discovery.upper_bound(MTU);
+    let idle = IdleTimeout::try_from(IDLE_TIMEOUT).expect("seconds fit");
+    let mut transport = TransportConfig::default();
+    transport
+        .max_idle_timeout(Some(idle))
+        .initial_rtt(INITIAL_RTT)
+        .mtu_discovery_config(Some(discovery))
+        .congestion_controller_factory(Arc::new(congestion))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .send_window(u64::from(CONNECTION_WINDOW_BYTES))
+        .max_concurrent_bidi_streams(VarInt::from_u32(STREAMS_MAX))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .datagram_receive_buffer_size(None)
+        .enable_segmentation_offload(true);
+    transport
+}
