@@ -4,10 +4,13 @@
 //! A disk is one folder of files. Names are relative to it and may have one folder part
 //! (`log/…`, `index/…`).
 
+pub mod fallback;
+mod folder;
 pub mod simulated;
+pub mod uring;
 
 use std::fmt;
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 
 use crate::buffer::AlignedBuffer;
 
@@ -192,9 +195,13 @@ pub trait Disk {
     /// Waits until something has completed. Returns at once where nothing is under way.
     fn wait(&mut self);
 
-    /// Becomes readable when something may have completed; `None` for a simulated disk.
-    fn readiness(&self) -> Option<RawFd>;
+    /// Becomes readable when something may have completed; `None` for a simulated disk. An event
+    /// loop that watches it (a clone of it) edge-triggered clears it before it reaps.
+    fn readiness(&self) -> Option<BorrowedFd<'_>>;
 
     /// Which implementation it is.
     fn kind(&self) -> DiskKind;
 }
+
+#[cfg(test)]
+mod conformance;

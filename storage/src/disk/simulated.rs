@@ -22,7 +22,7 @@ mod random;
 mod state;
 
 use std::cell::RefCell;
-use std::os::fd::RawFd;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 pub use self::crash::{Crash, CrashPoint, crash_everywhere};
@@ -227,7 +227,7 @@ impl Disk for SimulatedDisk {
         });
     }
 
-    fn readiness(&self) -> Option<RawFd> {
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
         None
     }
 

@@ -1,0 +1,291 @@
+//! The disk over `io_uring`: many operations in flight, one system call to start them all, none to
+//! take their results in.
+//!
+//! The ring's own descriptor becomes readable when something has completed. It is used with
+//! `COOP_TASKRUN`, so completions appear with the next system call of this thread, such as the
+//! wait of its event loop, and do not interrupt it before.
+//!
+//! This is the only file of the project with unsafe code. It rests on one rule: whatever an entry
+//! in the ring points to belongs to its [`Task`], lies on the heap, and is kept in `slots` until
+//! the kernel has reported the end of that entry, also when the disk is dropped.
+
+#![allow(unsafe_code, reason = "the kernel is handed pointers; see the rule above")]
+
+mod task;
+
+use std::collections::{HashMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use io_uring::IoUring;
+
+use self::task::{KernelPath, Next, OpenFile, Task, Transfer};
+use super::folder::{Folder, check_read, check_write};
+use super::{Completion, Disk, DiskError, DiskKind, Done, FileId, Op, OpId};
+
+/// Operations that the kernel works on at once; more of them wait here. Each has at most one entry
+/// in the ring, so neither of its queues overflows.
+const IN_FLIGHT_MAX: u32 = 256;
+
+/// A folder on a real file system, through one ring of the kernel.
+pub struct UringDisk {
+    ring: IoUring,
+    folder: Folder,
+    files: HashMap<FileId, Rc<OpenFile>>,
+    /// Submitted, not yet given to the kernel.
+    waiting: VecDeque<(OpId, Task)>,
+    /// Given to the kernel; an entry's `user_data` is its index here.
+    slots: Vec<Option<(OpId, Task)>>,
+    slots_free: Vec<usize>,
+    /// Completed, not yet reaped.
+    completions: Vec<Completion>,
+    operations: u64,
+    files_opened: u32,
+}
+
+impl UringDisk {
+    /// Opens a folder that exists.
+    ///
+    /// - `direct`: whether its file system can go past the page cache
+    ///
+    /// # Errors
+    ///
+    /// Where the folder can't be opened, or the ring can't be made ([`super::probe`] says why).
+    pub fn open(path: &Path, direct: bool) -> Result<Self, DiskError> {
+        let ring = make_ring()
+            .map_err(|error| super::folder::disk_error("use io_uring on", path, &error))?;
+        Ok(Self {
+            ring,
+            folder: Folder::open(path, direct)?,
+            files: HashMap::new(),
+            waiting: VecDeque::new(),
+            slots: (0..IN_FLIGHT_MAX).map(|_| None).collect(),
+            slots_free: (0..IN_FLIGHT_MAX as usize).rev().collect(),
+            completions: Vec::new(),
+            operations: 0,
+            files_opened: 0,
+        })
+    }
+
+    /// What the kernel has to do for an operation; the result itself where it has nothing to do.
+    fn task(&mut self, op: Op) -> Result<Task, Result<Done, DiskError>> {
+        Ok(match op {
+            Op::Create { name, bytes } => {
+                self.folder.make_parent(&name).map_err(Err)?;
+                Task::Create {
+                    path: KernelPath::new(self.folder.path(&name)),
+                    flags: self.folder.open_flags(super::Access::Direct),
+                    bytes,
+                    folder: self.folder.parent_handle(&name).map_err(Err)?,
+                    file: None,
+                }
+            }
+            Op::Open { name, access } => Task::Open {
+                path: KernelPath::new(self.folder.path(&name)),
+                access,
+                flags: self.folder.open_flags(access),
+                file: None,
+            },
+            Op::Close { file } => {
+                // What is in flight on it keeps it open until then.
+                self.files.remove(&file).expect("only open files are closed");
+                return Err(Ok(Done::Nothing));
+            }
+            Op::Write { file, offset, buffer, durability } => {
+                let file = self.file(file);
+                check_write(&file.path, file.bytes, offset, buffer.len());
+                Task::Write(Transfer { file, offset, buffer, bytes_done: 0 }, durability)
+            }
+            Op::Read { file, offset, buffer } => {
+                let file = self.file(file);
+                check_read(&file.path, file.bytes, offset, buffer.len()).map_err(Err)?;
+                Task::Read(Transfer { file, offset, buffer, bytes_done: 0 })
+            }
+            Op::Sync { file } => {
+                let file = self.file(file);
+                let folder = file.unsynced_name.take();
+                file.unsynced_name.set(folder.clone());
+                Task::Sync { file, folder, file_done: false }
+            }
+            Op::Rename { from, to } => Task::Rename {
+                folder: self.folder.parent_handle(&to).map_err(Err)?,
+                from: KernelPath::new(self.folder.path(&from)),
+                to: KernelPath::new(self.folder.path(&to)),
+                done: false,
+            },
+            Op::Remove { name } => Task::Remove {
+                folder: self.folder.parent_handle(&name).map_err(Err)?,
+                path: KernelPath::new(self.folder.path(&name)),
+                done: false,
+            },
+            Op::List { folder } => return Err(self.folder.list(&folder).map(Done::Listed)),
+        })
+    }
+
+    fn file(&self, file: FileId) -> Rc<OpenFile> {
+        Rc::clone(self.files.get(&file).expect("only open files are used"))
+    }
+
+    /// Puts what waits into the ring, as far as there are slots.
+    fn fill_ring(&mut self) {
+        while let Some(slot) = self.slots_free.last().copied() {
+            let Some(waiting) = self.waiting.pop_front() else { return };
+            self.slots_free.pop();
+            self.slots[slot] = Some(waiting);
+            self.push(slot);
+        }
+    }
+
+    /// Puts the next call of a slot's task into the ring.
+    fn push(&mut self, slot: usize) {
+        let (_, task) = self.slots[slot].as_mut().expect("the slot is taken");
+        let entry = task.call().user_data(slot as u64);
+        // SAFETY: all that the entry points to belongs to the task, on the heap, and its files are
+        // open. The task stays in its slot until `settle` finds the completion of this entry;
+        // `drop` waits for that too, or leaks the slots.
+        let pushed = unsafe { self.ring.submission().push(&entry) };
+        pushed.expect("the ring has an entry for each slot");
+    }
+
+    /// Gives the kernel all that is in the ring, and waits for so many completions.
+    fn enter(&mut self, completions_wanted: usize) -> io::Result<()> {
+        loop {
+            match self.ring.submit_and_wait(completions_wanted) {
+                // The kernel stops at an entry that it refuses, and reports it as completed.
+                Ok(_) if self.ring.submission().is_empty() => return Ok(()),
+                Ok(_) => {}
+                Err(error) => match error.raw_os_error() {
+                    // Interrupted, or short of memory for a moment: entries stay in the ring.
+                    Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => std::thread::yield_now(),
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Starts what waits, with at most one system call.
+    fn start(&mut self) {
+        self.fill_ring();
+        let submission = self.ring.submission();
+        if submission.is_empty() && !submission.taskrun() {
+            return;
+        }
+        drop(submission);
+        self.enter(0).expect("the kernel takes entries that are well formed");
+    }
+
+    /// Takes in what the kernel has completed.
+    fn settle(&mut self) {
+        while let Some(entry) = { self.ring.completion().next() } {
+            let slot = usize::try_from(entry.user_data()).expect("it is an index");
+            let (op, task) = self.slots[slot].as_mut().expect("the slot is taken");
+            let op = *op;
+            let result = usize::try_from(entry.result())
+                .map_err(|_| io::Error::from_raw_os_error(-entry.result()));
+            let next = match result {
+                Ok(_) if task.is_opening() => {
+                    // SAFETY: the kernel has just made this descriptor for this task, and nobody
+                    // else knows of it.
+                    task.opened(unsafe { File::from_raw_fd(entry.result()) })
+                }
+                result => task.advance(result),
+            };
+            let result = match next {
+                Next::Call => {
+                    self.push(slot);
+                    continue;
+                }
+                Next::Finished(result) => result,
+                Next::Opened(file) => Ok(self.opened(file)),
+            };
+            self.slots[slot] = None;
+            self.slots_free.push(slot);
+            self.completions.push(Completion { op, result });
+        }
+    }
+
+    fn opened(&mut self, file: OpenFile) -> Done {
+        self.files_opened += 1;
+        let id = FileId(self.files_opened);
+        let bytes = file.bytes;
+        self.files.insert(id, Rc::new(file));
+        Done::Opened { file: id, bytes }
+    }
+
+    fn in_flight(&self) -> usize {
+        self.slots.len() - self.slots_free.len()
+    }
+}
+
+impl Disk for UringDisk {
+    fn submit(&mut self, op: Op) -> OpId {
+        self.operations += 1;
+        let id = OpId(self.operations);
+        match self.task(op) {
+            Ok(task) => self.waiting.push_back((id, task)),
+            Err(result) => self.completions.push(Completion { op: id, result }),
+        }
+        id
+    }
+
+    fn flush(&mut self) {
+        self.start();
+    }
+
+    /// Costs a system call only where an operation takes several calls, or more of them waited than
+    /// the kernel works on at once.
+    fn reap(&mut self, completions: &mut Vec<Completion>) {
+        self.settle();
+        self.start();
+        completions.append(&mut self.completions);
+    }
+
+    fn wait(&mut self) {
+        self.start();
+        self.settle();
+        while self.completions.is_empty() && self.in_flight() > 0 {
+            self.enter(1).expect("the kernel takes entries that are well formed");
+            self.settle();
+        }
+    }
+
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        // SAFETY: the ring, and its descriptor with it, lives as long as this disk.
+        Some(unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) })
+    }
+
+    fn kind(&self) -> DiskKind {
+        DiskKind::Uring
+    }
+}
+
+impl Drop for UringDisk {
+    /// Waits for what is in flight: the kernel may still write to its buffers.
+    fn drop(&mut self) {
+        self.waiting.clear();
+        while self.in_flight() > 0 {
+            if self.enter(1).is_err() {
+                // There is no way to learn when the kernel is done with them.
+                std::mem::forget(std::mem::take(&mut self.slots));
+                return;
+            }
+            self.settle();
+        }
+    }
+}
+
+/// A ring that does not interrupt this thread; a plain one where the kernel is older than that.
+pub(super) fn make_ring() -> io::Result<IoUring> {
+    let cooperative = IoUring::builder()
+        .setup_coop_taskrun()
+        .setup_taskrun_flag()
+        .setup_submit_all()
+        .build(IN_FLIGHT_MAX);
+    match cooperative {
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => IoUring::new(IN_FLIGHT_MAX),
+        made => made,
+    }
+}
