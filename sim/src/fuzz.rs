@@ -11,7 +11,8 @@ pub mod targets;
 use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
-use crate::random::Random;
+use quorate_storage::disk::simulated::Random;
+
 use mutate::mutate;
 
 /// One decoder and what it is fed with.

@@ -4,4 +4,3 @@
 //! can be repeated on any machine, byte for byte.
 
 pub mod fuzz;
-pub mod random;

@@ -1,6 +1,6 @@
 //! Ways to spoil good bytes: those of a bad disk, a cut connection, and a malicious peer.
 
-use crate::random::Random;
+use quorate_storage::disk::simulated::Random;
 
 /// Bytes never grow beyond this: a decoder's own limits are far below.
 const BYTES_MAX: usize = 1 << 16;
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn any_bytes_can_be_mutated() {
-        let mut random = Random::new(5);
+        let mut random = Random::stream(5, "mutate");
         for count in 0..40 {
             for _ in 0..200 {
                 let mut bytes = random.bytes(count);

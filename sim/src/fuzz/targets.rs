@@ -1,9 +1,12 @@
 //! The decoders of bytes that others wrote.
 
 mod event_frame;
+mod folder;
+mod index;
 mod wire;
 
 use crate::fuzz::Target;
 
 /// All of them.
-pub const ALL: [Target; 3] = [event_frame::EVENT_FRAME, wire::REQUEST, wire::REPLY];
+pub const ALL: [Target; 5] =
+    [event_frame::EVENT_FRAME, wire::REQUEST, wire::REPLY, index::MANIFEST, index::RUN];

@@ -47,6 +47,13 @@ fn stamped(
     bytes
 }
 
+/// A frame of this stream at this revision.
+pub(super) fn stamped_at(stream: &str, revision: Revision) -> Vec<u8> {
+    let mut bytes = stamped(ContentType::Json, stream, "departed", b"{}", b"");
+    event::stamp(&mut bytes, revision, Created::from_ticks(17));
+    bytes
+}
+
 fn repair(bytes: &mut [u8]) {
     let length = match bytes.first_chunk() {
         Some(length) => u32::from_le_bytes(*length) as usize,

@@ -41,6 +41,26 @@ impl Random {
         ((u128::from(self.number()) * u128::from(bound)) >> 64) as u64
     }
 
+    /// An index of a list of this length, which is not empty.
+    pub fn index(&mut self, count: usize) -> usize {
+        self.below(count as u64) as usize
+    }
+
+    /// One of the list, which is not empty.
+    pub fn pick<'a, T>(&mut self, list: &'a [T]) -> &'a T {
+        &list[self.index(list.len())]
+    }
+
+    /// This many bytes.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| self.number() as u8).collect()
+    }
+
+    /// True once in so many times.
+    pub fn one_in(&mut self, times: u32) -> bool {
+        self.happens(Chance::one_in(times))
+    }
+
     /// A fair coin.
     pub fn coin(&mut self) -> bool {
         self.number() >> 63 == 1
