@@ -146,6 +146,16 @@ impl<'a> EventFrame<'a> {
         Ok(frame)
     }
 
+    /// Takes the first frame of `bytes`, which [`EventFrame::parse`] has accepted before.
+    ///
+    /// # Panics
+    ///
+    /// Where it has not, and the length is nonsense.
+    #[must_use]
+    pub fn accepted(bytes: &'a [u8]) -> Self {
+        Self { bytes: &bytes[..read_u32(bytes, 0) as usize] }
+    }
+
     fn check_content(self) -> Result<(), FrameError> {
         let padding = self.parts_end() as usize..self.bytes.len();
         let reserved = self.bytes[28..32].iter().chain(&self.bytes[61..64]);
@@ -302,6 +312,23 @@ pub fn frames(bytes: &[u8]) -> impl Iterator<Item = Result<(usize, EventFrame<'_
             offset += frame.bytes.len();
             (start, frame)
         }))
+    })
+}
+
+/// Walks frames that lie one behind the other and that [`frames`] has accepted before.
+///
+/// # Panics
+///
+/// Where it has not, and a length is nonsense.
+pub fn accepted(bytes: &[u8]) -> impl Iterator<Item = EventFrame<'_>> {
+    let mut rest = bytes;
+    core::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let frame = EventFrame::accepted(rest);
+        rest = &rest[frame.bytes.len()..];
+        Some(frame)
     })
 }
 

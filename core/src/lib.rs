@@ -9,6 +9,7 @@
 
 extern crate alloc;
 
+mod consensus;
 pub mod effect;
 pub mod event;
 pub mod id;
@@ -17,6 +18,7 @@ pub mod item;
 pub mod limits;
 pub mod log;
 pub mod notice;
+mod replica;
 pub mod request;
 pub mod store;
 pub mod time;
@@ -24,3 +26,4 @@ pub mod time;
 pub use effect::{Effect, Effects};
 pub use input::Input;
 pub use limits::Limits;
+pub use replica::Replica;
