@@ -6,6 +6,7 @@
 
 pub mod fallback;
 mod folder;
+pub mod probe;
 pub mod simulated;
 pub mod uring;
 

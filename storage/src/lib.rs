@@ -5,6 +5,11 @@
 //! [`io::Io`] turns completions into futures that any loop can drive.
 
 pub mod buffer;
+pub mod data_folder;
 pub mod disk;
 pub mod index;
 pub mod io;
+pub mod superblock;
+
+#[cfg(test)]
+mod test_folder;

@@ -1,8 +1,6 @@
 //! What every disk does the same way: one suite, run against all three.
 
-use std::fs;
 use std::future::{Future, poll_fn};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -10,31 +8,15 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::fallback::FallbackDisk;
+use super::probe::{supports_direct, uring_refusal};
 use super::simulated::Medium;
 use super::uring::UringDisk;
 use super::*;
 use crate::buffer::AlignedBuffer;
 use crate::io::Io;
+use crate::test_folder::TestFolder;
 
 const SECTOR: usize = 4096;
-
-/// A folder below the temporary one, gone with the test.
-struct TestFolder(PathBuf);
-
-impl TestFolder {
-    fn new(test: &str, disk: &str) -> Self {
-        let name = format!("quorate-{}-{test}-{disk}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for TestFolder {
-    fn drop(&mut self) {
-        fs::remove_dir_all(&self.0).unwrap();
-    }
-}
 
 /// Runs a test against each disk: it gets a function that opens the same files anew.
 fn for_each_disk(name: &str, test: impl Fn(&dyn Fn() -> Io)) {
@@ -43,11 +25,18 @@ fn for_each_disk(name: &str, test: impl Fn(&dyn Fn() -> Io)) {
         medium.restart();
         Io::new(Box::new(medium.disk()))
     });
-    for direct in [true, false] {
-        let folder = TestFolder::new(name, "fallback");
-        test(&|| Io::new(Box::new(FallbackDisk::open(&folder.0, direct).unwrap())));
-        let folder = TestFolder::new(name, "uring");
-        test(&|| Io::new(Box::new(UringDisk::open(&folder.0, direct).unwrap())));
+    let folder = TestFolder::new(name);
+    let mut ways = vec![false];
+    if supports_direct(folder.path()).unwrap() {
+        ways.push(true);
+    }
+    for direct in ways {
+        let folder = TestFolder::new(name);
+        test(&|| Io::new(Box::new(FallbackDisk::open(folder.path(), direct).unwrap())));
+        if uring_refusal().is_none() {
+            let folder = TestFolder::new(name);
+            test(&|| Io::new(Box::new(UringDisk::open(folder.path(), direct).unwrap())));
+        }
     }
 }
 

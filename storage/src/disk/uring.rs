@@ -277,8 +277,13 @@ impl Drop for UringDisk {
     }
 }
 
+/// Makes a ring and throws it away, to learn why it can't be made.
+pub(super) fn try_ring() -> io::Result<()> {
+    make_ring().map(drop)
+}
+
 /// A ring that does not interrupt this thread; a plain one where the kernel is older than that.
-pub(super) fn make_ring() -> io::Result<IoUring> {
+fn make_ring() -> io::Result<IoUring> {
     let cooperative = IoUring::builder()
         .setup_coop_taskrun()
         .setup_taskrun_flag()
