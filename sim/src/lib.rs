@@ -4,3 +4,6 @@
 //! can be repeated on any machine, byte for byte.
 
 pub mod fuzz;
+pub mod history;
+pub mod invariants;
+pub mod model;

@@ -1,0 +1,159 @@
+//! What clients wanted and were told, and what stands in the log at the end: all that the oracle
+//! looks at. It knows nothing of how the store works.
+
+use std::fmt;
+
+use quorate_core::id::{EventId, Position, Revision};
+use quorate_core::request::{Appended, Expected, Rejection};
+
+/// A point in the order in which things happened.
+pub type Moment = u64;
+
+/// One change of a stream that a client wanted, with all its tries.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Which stream.
+    pub stream: String,
+    /// What must hold.
+    pub expected: Expected,
+    /// What is to be done.
+    pub wish: Wish,
+    /// How often it was sent.
+    pub tries: u32,
+    /// When it was first sent.
+    pub invoked: Moment,
+    /// How it ended, as far as the client knows.
+    pub end: End,
+}
+
+/// What is to be done to a stream.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// Add events; unstamped frames, one each.
+    Append(Vec<Vec<u8>>),
+    /// Hide all events.
+    Delete(EventId),
+    /// Close it for ever.
+    Tombstone(EventId),
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It is on stable storage.
+    Done {
+        /// Where.
+        appended: Appended,
+        /// When the client heard of it.
+        at: Moment,
+    },
+    /// It was not done.
+    Refused {
+        /// Why.
+        rejection: Rejection,
+        /// When the client heard of it.
+        at: Moment,
+    },
+    /// No answer, or none that tells.
+    Unknown,
+}
+
+/// An event as it stands in the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    /// Where.
+    pub position: Position,
+    /// Of which stream.
+    pub stream: String,
+    /// Its place there.
+    pub revision: Revision,
+    /// Its id.
+    pub id: EventId,
+    /// Its type.
+    pub event_type: String,
+    /// Its data.
+    pub data: Vec<u8>,
+    /// Everything of its frame that the client wrote.
+    pub content: Vec<u8>,
+}
+
+/// A promise that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which invariant.
+    pub invariant: &'static str,
+    /// What was found.
+    pub story: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.invariant, self.story)
+    }
+}
+
+impl Attempt {
+    /// Ids of the events that it writes, in order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<EventId> {
+        match &self.wish {
+            Wish::Append(frames) => frames.iter().map(|frame| id_of(frame)).collect(),
+            Wish::Delete(id) | Wish::Tombstone(id) => vec![*id],
+        }
+    }
+
+    /// The stream that its events are written to.
+    #[must_use]
+    pub fn written_to(&self) -> String {
+        match self.wish {
+            Wish::Append(_) | Wish::Tombstone(_) => self.stream.clone(),
+            Wish::Delete(_) => format!("$${}", self.stream),
+        }
+    }
+
+    /// Whether the answer says that nothing was or will be written. An answer to a second try only
+    /// says so of that try.
+    #[must_use]
+    pub fn is_surely_refused(&self) -> bool {
+        self.tries == 1 && matches!(self.end, End::Refused { .. })
+    }
+}
+
+fn id_of(frame: &[u8]) -> EventId {
+    quorate_core::event::EventFrame::parse(frame).expect("the workload encodes frames").id()
+}
+
+/// Everything, as the invariants want it: attempts beside what they left in the log.
+pub struct Evidence<'a> {
+    /// What was wanted.
+    pub attempts: &'a [Attempt],
+    /// What is there, in the log's order.
+    pub log: &'a [Logged],
+    /// For each attempt, where in `log` its events are; in the order of its ids, all that are there.
+    pub found: Vec<Vec<usize>>,
+    /// For each event of the log, whose it is.
+    pub owner: Vec<Option<usize>>,
+}
+
+impl<'a> Evidence<'a> {
+    /// Matches events with attempts, by their ids and the stream they belong to.
+    #[must_use]
+    pub fn gather(attempts: &'a [Attempt], log: &'a [Logged]) -> Self {
+        let mut owners = std::collections::BTreeMap::new();
+        for (index, attempt) in attempts.iter().enumerate() {
+            let stream = attempt.written_to();
+            owners.extend(attempt.ids().into_iter().map(|id| ((stream.clone(), id), index)));
+        }
+        let owner: Vec<Option<usize>> = log
+            .iter()
+            .map(|event| owners.get(&(event.stream.clone(), event.id)).copied())
+            .collect();
+        let mut found = vec![Vec::new(); attempts.len()];
+        for (place, owner) in owner.iter().enumerate() {
+            if let Some(owner) = owner {
+                found[*owner].push(place);
+            }
+        }
+        Self { attempts, log, found, owner }
+    }
+}

@@ -1,0 +1,34 @@
+//! Replayed one by one in the log's order, each append found its stream as it expected it (25).
+
+use crate::history::{Evidence, Wish};
+use crate::model::Model;
+
+pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
+    let mut model = Model::default();
+    for (place, event) in evidence.log.iter().enumerate() {
+        if let Some(owner) = evidence.owner[place]
+            && evidence.found[owner].first() == Some(&place)
+        {
+            let attempt = &evidence.attempts[owner];
+            // What begins a deleted stream anew puts a metadata event of the store in front, and
+            // was decided before that.
+            let before = if place > 0 && evidence.owner[place - 1].is_none() {
+                let mut before = Model::default();
+                evidence.log[..place - 1].iter().for_each(|event| before.apply(event));
+                before
+            } else {
+                model.clone()
+            };
+            let stream = before.stream(&attempt.stream);
+            let deletes_again = matches!(attempt.wish, Wish::Delete(_)) && stream.tombstoned;
+            if !stream.holds(attempt.expected) || deletes_again {
+                return Err(format!(
+                    "{} was written at {} expecting {}, and the stream was {stream:?}",
+                    attempt.stream, event.position, attempt.expected
+                ));
+            }
+        }
+        model.apply(event);
+    }
+    Ok(())
+}
