@@ -205,4 +205,4 @@ pub trait Disk {
 }
 
 #[cfg(test)]
-mod conformance;
+mod tests;

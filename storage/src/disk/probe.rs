@@ -142,7 +142,7 @@ pub fn open_disk(
 pub fn uring_refusal() -> Option<UringRefusal> {
     let sysctl = || fs::read_to_string("/proc/sys/kernel/io_uring_disabled").ok();
     let release = || fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    uring::try_ring().err().map(|error| explain_refusal(&error, sysctl, release))
+    uring::try_uring().err().map(|error| explain_refusal(&error, sysctl, release))
 }
 
 fn explain_refusal(

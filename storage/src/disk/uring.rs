@@ -32,7 +32,7 @@ const IN_FLIGHT_MAX: u32 = 256;
 
 /// A folder on a real file system, through one ring of the kernel.
 pub struct UringDisk {
-    ring: IoUring,
+    uring: IoUring,
     folder: Folder,
     files: HashMap<FileId, Rc<OpenFile>>,
     /// Submitted, not yet given to the kernel.
@@ -55,10 +55,10 @@ impl UringDisk {
     ///
     /// Where the folder can't be opened, or the ring can't be made ([`super::probe`] says why).
     pub fn open(path: &Path, direct: bool) -> Result<Self, DiskError> {
-        let ring = make_ring()
+        let uring = make_uring()
             .map_err(|error| super::folder::disk_error("use io_uring on", path, &error))?;
         Ok(Self {
-            ring,
+            uring,
             folder: Folder::open(path, direct)?,
             files: HashMap::new(),
             waiting: VecDeque::new(),
@@ -130,7 +130,7 @@ impl UringDisk {
     }
 
     /// Puts what waits into the ring, as far as there are slots.
-    fn fill_ring(&mut self) {
+    fn fill_uring(&mut self) {
         while let Some(slot) = self.slots_free.last().copied() {
             let Some(waiting) = self.waiting.pop_front() else { return };
             self.slots_free.pop();
@@ -146,16 +146,16 @@ impl UringDisk {
         // SAFETY: all that the entry points to belongs to the task, on the heap, and its files are
         // open. The task stays in its slot until `settle` finds the completion of this entry;
         // `drop` waits for that too, or leaks the slots.
-        let pushed = unsafe { self.ring.submission().push(&entry) };
+        let pushed = unsafe { self.uring.submission().push(&entry) };
         pushed.expect("the ring has an entry for each slot");
     }
 
     /// Gives the kernel all that is in the ring, and waits for so many completions.
     fn enter(&mut self, completions_wanted: usize) -> io::Result<()> {
         loop {
-            match self.ring.submit_and_wait(completions_wanted) {
+            match self.uring.submit_and_wait(completions_wanted) {
                 // The kernel stops at an entry that it refuses, and reports it as completed.
-                Ok(_) if self.ring.submission().is_empty() => return Ok(()),
+                Ok(_) if self.uring.submission().is_empty() => return Ok(()),
                 Ok(_) => {}
                 Err(error) => match error.raw_os_error() {
                     // Interrupted, or short of memory for a moment: entries stay in the ring.
@@ -168,8 +168,8 @@ impl UringDisk {
 
     /// Starts what waits, with at most one system call.
     fn start(&mut self) {
-        self.fill_ring();
-        let submission = self.ring.submission();
+        self.fill_uring();
+        let submission = self.uring.submission();
         if submission.is_empty() && !submission.taskrun() {
             return;
         }
@@ -179,7 +179,7 @@ impl UringDisk {
 
     /// Takes in what the kernel has completed.
     fn settle(&mut self) {
-        while let Some(entry) = { self.ring.completion().next() } {
+        while let Some(entry) = { self.uring.completion().next() } {
             let slot = usize::try_from(entry.user_data()).expect("it is an index");
             let (op, task) = self.slots[slot].as_mut().expect("the slot is taken");
             let op = *op;
@@ -254,7 +254,7 @@ impl Disk for UringDisk {
 
     fn readiness(&self) -> Option<BorrowedFd<'_>> {
         // SAFETY: the ring, and its descriptor with it, lives as long as this disk.
-        Some(unsafe { BorrowedFd::borrow_raw(self.ring.as_raw_fd()) })
+        Some(unsafe { BorrowedFd::borrow_raw(self.uring.as_raw_fd()) })
     }
 
     fn kind(&self) -> DiskKind {
@@ -278,12 +278,12 @@ impl Drop for UringDisk {
 }
 
 /// Makes a ring and throws it away, to learn why it can't be made.
-pub(super) fn try_ring() -> io::Result<()> {
-    make_ring().map(drop)
+pub(super) fn try_uring() -> io::Result<()> {
+    make_uring().map(drop)
 }
 
 /// A ring that does not interrupt this thread; a plain one where the kernel is older than that.
-fn make_ring() -> io::Result<IoUring> {
+fn make_uring() -> io::Result<IoUring> {
     let cooperative = IoUring::builder()
         .setup_coop_taskrun()
         .setup_taskrun_flag()
