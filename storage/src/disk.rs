@@ -193,7 +193,8 @@ pub trait Disk {
     /// Adds what has completed since the last call, in order of completion; never waits.
     fn reap(&mut self, completions: &mut Vec<Completion>);
 
-    /// Waits until something has completed. Returns at once where nothing is under way.
+    /// Starts everything that was submitted, and waits until something has completed. Returns at
+    /// once where nothing is under way.
     fn wait(&mut self);
 
     /// Becomes readable when something may have completed; `None` for a simulated disk. An event

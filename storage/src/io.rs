@@ -64,7 +64,6 @@ impl Io {
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
                 return output;
             }
-            self.0.borrow_mut().disk.flush();
             self.0.borrow_mut().disk.wait();
             self.turn();
         }
@@ -125,5 +124,80 @@ impl Drop for Running {
             Some(Slot::Complete(_)) => drop(inner.slots.remove(&self.id)),
             Some(Slot::Abandoned) | None => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::AlignedBuffer;
+    use crate::disk::simulated::Medium;
+    use crate::disk::{Access, Durability, FileId};
+
+    fn create(io: &Io, name: &str) -> FileId {
+        match io.block_on(io.run(Op::Create { name: name.into(), bytes: 4096 })) {
+            Ok(Done::Opened { file, .. }) => file,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn write(io: &Io, file: FileId) -> Running {
+        let buffer = AlignedBuffer::zeroed(4096);
+        io.run(Op::Write { file, offset: 0, buffer, durability: Durability::Durable })
+    }
+
+    #[test]
+    fn each_operation_is_awaited_where_its_result_is_used() {
+        let medium = Medium::new(1);
+        let io = Io::new(Box::new(medium.disk()));
+        let result = io.block_on(async {
+            let file = match io.run(Op::Create { name: "a".into(), bytes: 4096 }).await? {
+                Done::Opened { file, .. } => file,
+                other => panic!("{other:?}"),
+            };
+            write(&io, file).await?;
+            io.run(Op::Open { name: "b".into(), access: Access::Direct }).await
+        });
+        assert_eq!(result.unwrap_err().kind, crate::disk::DiskErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_turn_wakes_whoever_waits_for_what_has_completed() {
+        struct Flag(std::sync::atomic::AtomicBool);
+        impl std::task::Wake for Flag {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let medium = Medium::new(1);
+        let io = Io::new(Box::new(medium.disk()));
+        let file = create(&io, "a");
+        medium.hold();
+        let mut operations = [Box::pin(write(&io, file)), Box::pin(write(&io, file))];
+        let flags = [(); 2].map(|()| std::sync::Arc::new(Flag(false.into())));
+        for (operation, flag) in operations.iter_mut().zip(&flags) {
+            let waker = flag.clone().into();
+            let polled = operation.as_mut().poll(&mut Context::from_waker(&waker));
+            assert!(polled.is_pending());
+        }
+        io.turn();
+        medium.complete(medium.in_flight()[1]);
+        io.turn();
+        let woken = flags.map(|flag| flag.0.load(std::sync::atomic::Ordering::Relaxed));
+        assert_eq!(woken, [false, true]);
+    }
+
+    #[test]
+    fn an_operation_that_nobody_awaits_is_done_all_the_same() {
+        let medium = Medium::new(1);
+        let io = Io::new(Box::new(medium.disk()));
+        let file = create(&io, "a");
+        let before = medium.changes_completed();
+        drop(write(&io, file));
+        let completed = write(&io, file);
+        io.turn();
+        drop(completed);
+        assert_eq!(medium.changes_completed(), before + 2);
+        assert!(io.0.borrow().slots.is_empty(), "nothing is kept of them");
     }
 }

@@ -220,6 +220,7 @@ impl Disk for SimulatedDisk {
 
     fn wait(&mut self) {
         self.with(|state| {
+            state.start();
             assert!(!state.is_stuck(), "all has stalled: nothing will come of waiting");
             if !state.has_completions() {
                 state.complete_any();

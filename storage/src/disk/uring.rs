@@ -5,6 +5,8 @@
 //! `COOP_TASKRUN`, so completions appear with the next system call of this thread, such as the
 //! wait of its event loop, and do not interrupt it before.
 //!
+//! Buffers are not registered: docs/decisions/0013 has the figures.
+//!
 //! This is the only file of the project with unsafe code. It rests on one rule: whatever an entry
 //! in the ring points to belongs to its [`Task`], lies on the heap, and is kept in `slots` until
 //! the kernel has reported the end of that entry, also when the disk is dropped.
@@ -244,12 +246,15 @@ impl Disk for UringDisk {
     }
 
     fn wait(&mut self) {
-        self.start();
         self.settle();
+        self.fill_uring();
         while self.completions.is_empty() && self.in_flight() > 0 {
             self.enter(1).expect("the kernel takes entries that are well formed");
             self.settle();
+            self.fill_uring();
         }
+        // Where something had completed before, the rest is still to be started.
+        self.start();
     }
 
     fn readiness(&self) -> Option<BorrowedFd<'_>> {

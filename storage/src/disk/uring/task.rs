@@ -292,3 +292,58 @@ fn length(bytes: &[u8]) -> u32 {
 fn is_transient(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINTR | libc::EAGAIN))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn transfer(bytes: usize) -> Transfer {
+        let file = Rc::new(OpenFile {
+            descriptor: File::open("/dev/null").unwrap(),
+            path: "/d/f".into(),
+            bytes: 1 << 20,
+            unsynced_name: Cell::new(None),
+        });
+        Transfer { file, offset: 4096, buffer: AlignedBuffer::zeroed(bytes), bytes_done: 0 }
+    }
+
+    /// What the task ends with after calls that gave these results.
+    fn finish(mut task: Task, results: &[io::Result<usize>]) -> Result<Done, DiskError> {
+        let (last, first) = results.split_last().unwrap();
+        let copy = |result: &io::Result<usize>| match result {
+            Ok(bytes) => Ok(*bytes),
+            Err(error) => Err(io::Error::from_raw_os_error(error.raw_os_error().unwrap())),
+        };
+        for result in first {
+            task.call();
+            assert!(matches!(task.advance(copy(result)), Next::Call), "after {result:?}");
+        }
+        task.call();
+        match task.advance(copy(last)) {
+            Next::Finished(result) => result,
+            Next::Call | Next::Opened(_) => panic!("it does not end after {last:?}"),
+        }
+    }
+
+    #[test]
+    fn a_transfer_goes_on_where_the_kernel_stopped() {
+        let interrupted = || Err(io::Error::from_raw_os_error(libc::EINTR));
+        for task in [Task::Read(transfer(8192)), Task::Write(transfer(8192), Durability::Durable)] {
+            match finish(task, &[interrupted(), Ok(4096), interrupted(), Ok(4096)]) {
+                Ok(Done::Transferred(buffer)) => assert_eq!(buffer.len(), 8192),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_transfer_that_gets_nowhere_fails() {
+        let error = finish(Task::Read(transfer(8192)), &[Ok(4096), Ok(0)]).unwrap_err();
+        assert_eq!(error.message, "read 8192 bytes at 4096 of /d/f: unexpected end of file");
+        let failed = Err(io::Error::from_raw_os_error(libc::EIO));
+        let task = Task::Write(transfer(4096), Durability::Durable);
+        let error = finish(task, &[failed]).unwrap_err();
+        let expected = "write 4096 bytes at 4096 of /d/f: Input/output error (os error 5)";
+        assert_eq!(error.message, expected);
+    }
+}
