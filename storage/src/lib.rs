@@ -13,3 +13,4 @@ pub mod superblock;
 
 #[cfg(test)]
 mod test_folder;
+pub mod log;

@@ -1,0 +1,206 @@
+//! One entry as bytes on disk: a header with a checksum for each sector, and the body.
+//!
+//! A record is whole sectors of 4096 bytes, so that no write touches bytes that were acknowledged
+//! before. Each sector has its own checksum because a disk tears, loses and rots by sectors: which
+//! ones are bad, and how, tells a torn append from rot (`verdict.rs`).
+//!
+//! Layout, little-endian; `s` is the number of sectors:
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic `QrtRec01` |
+//! | 8 | 4 | header checksum: CRC-32C of the disk id's 16 bytes and of bytes 12..b |
+//! | 12 | 4 | body length |
+//! | 16 | 16 | cluster |
+//! | 32 | 16 | lineage |
+//! | 48 | 8 | group |
+//! | 56 | 8 | epoch |
+//! | 64 | 8 | index |
+//! | 72 | 8 | position |
+//! | 80 | 8 | durable stamp: every entry up to this index was on stable storage before |
+//! | 88 | 8 | events in all entries before |
+//! | 96 | 4 | events in this entry |
+//! | 100 | 1 | kind: 1 epoch, 2 events |
+//! | 101 | 27 | zero |
+//! | 128 | 32 | chain up to the entry before |
+//! | 160 | 32 | chain with this entry |
+//! | 192 | 4 × s | CRC-32C of each sector, of its part from b on |
+//! | … | 0 or 4 | zero, up to b, the next multiple of 8 |
+//! | b | … | body, then zeros up to the end of the last sector |
+
+use std::ops::Range;
+
+use quorate_core::id::{ChainHash, Epoch, LogIndex, Position};
+use quorate_core::log::entry::{
+    EntryHeader, EntryKind, LogId, RECORD_FIXED_BYTES, SECTOR_BYTES, body_offset, record_bytes,
+    record_sectors,
+};
+
+use super::home::{Home, array_at, is_zero, log_id_at, put_u32, put_u64, u32_at, u64_at};
+use crate::buffer::AlignedBuffer;
+
+pub(super) const MAGIC: [u8; 8] = *b"QrtRec01";
+/// What even a simple disk writes at once: the unit in which a torn write is looked at.
+const PIECE_BYTES: usize = 512;
+const SECTOR: usize = SECTOR_BYTES as usize;
+const FIXED: usize = RECORD_FIXED_BYTES as usize;
+const RESERVED: Range<usize> = 101..128;
+
+/// All that a record's header says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RecordHeader {
+    pub(super) entry: EntryHeader,
+    pub(super) log: LogId,
+    /// Every entry up to this one was durable when the record was made.
+    pub(super) durable: LogIndex,
+}
+
+impl RecordHeader {
+    /// How many bytes the whole record takes.
+    pub(super) fn bytes(&self) -> usize {
+        record_bytes(self.entry.body_bytes) as usize
+    }
+
+    /// Where in the record the body is.
+    pub(super) fn body(&self) -> Range<usize> {
+        let start = body_offset(self.entry.body_bytes) as usize;
+        start..start + self.entry.body_bytes as usize
+    }
+}
+
+/// Why bytes are not a record's header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HeaderError {
+    /// They don't begin like one.
+    Magic,
+    /// The header, or the record that it describes, is longer than the bytes.
+    Length,
+    /// They are not what was written.
+    Checksum,
+    /// A kind that this version doesn't know, or a reserved byte that is not zero, though the
+    /// checksum holds.
+    Content,
+}
+
+/// Makes the record of an entry.
+pub(super) fn encode(
+    home: &Home,
+    entry: &EntryHeader,
+    durable: LogIndex,
+    body: &[u8],
+) -> AlignedBuffer {
+    assert_eq!(body.len(), entry.body_bytes as usize, "the header describes this body");
+    let mut record = AlignedBuffer::zeroed(record_bytes(entry.body_bytes) as usize);
+    let body_start = body_offset(entry.body_bytes) as usize;
+    record[body_start..body_start + body.len()].copy_from_slice(body);
+    for sector in 0..record_sectors(entry.body_bytes) as usize {
+        let checksum = crc32c::crc32c(&record[covered(sector, body_start)]);
+        put_u32(&mut record, FIXED + 4 * sector, checksum);
+    }
+    let header = &mut record[..body_start];
+    header[0..8].copy_from_slice(&MAGIC);
+    put_u32(header, 12, entry.body_bytes);
+    home.put_log(&mut header[16..56]);
+    put_u64(header, 56, entry.epoch.get());
+    put_u64(header, 64, entry.index.get());
+    put_u64(header, 72, entry.position.get());
+    put_u64(header, 80, durable.get());
+    put_u64(header, 88, entry.events_before);
+    put_u32(header, 96, entry.event_count);
+    header[100] = entry.kind.code();
+    header[128..160].copy_from_slice(&entry.previous_chain.to_bytes());
+    header[160..192].copy_from_slice(&entry.chain.to_bytes());
+    let checksum = home.checksum(header);
+    put_u32(header, 8, checksum);
+    record
+}
+
+/// Reads the header at the start of `bytes`, of which there are at least a sector.
+pub(super) fn decode_header(bytes: &[u8], home: &Home) -> Result<RecordHeader, HeaderError> {
+    if bytes[0..8] != MAGIC {
+        return Err(HeaderError::Magic);
+    }
+    let body_bytes = u32_at(bytes, 12);
+    let header = bytes.get(..body_offset(body_bytes) as usize).ok_or(HeaderError::Length)?;
+    if home.checksum(header) != u32_at(header, 8) {
+        return Err(HeaderError::Checksum);
+    }
+    let kind = EntryKind::from_code(header[100]).ok_or(HeaderError::Content)?;
+    if !is_zero(&header[RESERVED]) {
+        return Err(HeaderError::Content);
+    }
+    let entry = EntryHeader {
+        epoch: Epoch::from_wire(u64_at(header, 56)),
+        index: LogIndex::from_wire(u64_at(header, 64)),
+        position: Position::from_wire(u64_at(header, 72)),
+        kind,
+        body_bytes,
+        event_count: u32_at(header, 96),
+        events_before: u64_at(header, 88),
+        previous_chain: ChainHash::from_bytes(array_at(header, 128)),
+        chain: ChainHash::from_bytes(array_at(header, 160)),
+    };
+    Ok(RecordHeader {
+        entry,
+        log: log_id_at(header, 16),
+        durable: LogIndex::from_wire(u64_at(header, 80)),
+    })
+}
+
+/// The length of the record that starts here, by a header that nobody has checked yet.
+///
+/// For a reader that has only its first sector and must know how much more to read.
+pub(super) fn claimed_bytes(sector: &[u8]) -> Option<u64> {
+    (sector[0..8] == MAGIC).then(|| record_bytes(u32_at(sector, 12)))
+}
+
+/// The sectors of a whole record that are not what was written.
+///
+/// - `record`: exactly the bytes of the record with this header
+pub(super) fn bad_sectors<'a>(
+    record: &'a [u8],
+    header: &RecordHeader,
+) -> impl Iterator<Item = usize> + 'a {
+    assert_eq!(record.len(), header.bytes(), "the whole record is checked");
+    let body_start = header.body().start;
+    (0..record.len() / SECTOR).filter(move |sector| {
+        crc32c::crc32c(&record[covered(*sector, body_start)]) != u32_at(record, FIXED + 4 * sector)
+    })
+}
+
+/// Whether a bad sector of a record with a good header looks as a torn write leaves it: some piece
+/// of it, which should hold a part of the body, was never written.
+pub(super) fn sector_is_torn(record: &[u8], header: &RecordHeader, sector: usize) -> bool {
+    let body = header.body();
+    let start = body.start.max(sector * SECTOR);
+    let end = body.end.min((sector + 1) * SECTOR);
+    has_blank_piece(record, start..end)
+}
+
+/// Whether a header that can't be read looks as a torn write leaves it.
+///
+/// The first piece holds the magic; where that is there, the length tells which pieces there should
+/// be.
+pub(super) fn header_is_torn(bytes: &[u8]) -> bool {
+    let bytes_of_header = if bytes[0..8] == MAGIC {
+        (body_offset(u32_at(bytes, 12)) as usize).min(bytes.len())
+    } else {
+        FIXED
+    };
+    has_blank_piece(bytes, 0..bytes_of_header)
+}
+
+/// Whether one of the pieces that overlap this range is all zero.
+fn has_blank_piece(bytes: &[u8], range: Range<usize>) -> bool {
+    if range.is_empty() {
+        return false;
+    }
+    (range.start / PIECE_BYTES..range.end.div_ceil(PIECE_BYTES))
+        .any(|piece| is_zero(&bytes[piece * PIECE_BYTES..][..PIECE_BYTES]))
+}
+
+/// The part of a sector that its checksum covers: what does not belong to the header.
+fn covered(sector: usize, body_start: usize) -> Range<usize> {
+    let end = (sector + 1) * SECTOR;
+    body_start.clamp(sector * SECTOR, end)..end
+}

@@ -1,0 +1,439 @@
+//! What a start finds in the folder: which segments there are, and where the log ends.
+//!
+//! A sealed segment is trusted by its header and footer, so that a start reads few bytes; the scrub
+//! and every read check what is inside. Segments without a footer are read in full. At the first
+//! place without a next record the question is why (protocol: "Storage faults"):
+//!
+//! | found | and | it is | done |
+//! |---|---|---|---|
+//! | the record, every checksum and the chain good | | present | kept |
+//! | zeros all the way, nothing behind | nothing proves the entry durable | the end | |
+//! | only zeros are bad | nothing proves the entry durable | torn, never acknowledged | cut, zeroed |
+//! | only zeros are bad | something proves it durable | lost | the start is refused |
+//! | other bytes | | rotten | the start is refused |
+//! | a good record of another place or log | | misplaced | the start is refused |
+//! | a good record that does not fit the one before | | chain broken | the start is refused |
+//!
+//! "Only zeros" looks at pieces of 512 bytes, because not every disk writes 4096 at once: a bad
+//! sector counts when a piece of it that should hold something is all zero.
+//!
+//! What proves durability are stamps: of any later record with a good header, of a later segment's
+//! header, of a later footer, and of the stamp file. A good record behind a bad one proves nothing
+//! by itself, since several writes are in flight at once and finish in any order.
+//!
+//! One case can't be told: a disk that acknowledged the last write and lost it, when the power went
+//! in the few milliseconds before any stamp. It looks torn.
+
+use quorate_core::id::{LogIndex, Position};
+use quorate_core::log::entry::{LogEnd, SECTOR_BYTES};
+
+use super::corruption::{Corruption, Damage, Part};
+use super::home::Home;
+use super::image::{SegmentImage, Verdict};
+use super::segment::{
+    self, Anchors, FOOTER_BYTES, PartError, RECORDS_OFFSET, SegmentFooter, SegmentHeader, VERSION,
+    records_bytes,
+};
+use super::stamp;
+use crate::buffer::AlignedBuffer;
+use crate::disk::{Access, DiskError, Done, Durability, FileId, FileName, Op};
+use crate::io::{Io, Running};
+
+/// Segments whose headers and footers are read at once.
+const READS_IN_FLIGHT: usize = 64;
+/// What is zeroed in one write.
+const ZEROED_AT_ONCE_BYTES: u64 = 1 << 20;
+
+/// Why a log can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk failed.
+    #[error("the log can't be read: {0}")]
+    Disk(#[from] DiskError),
+    /// Something that was acknowledged, or may have been, is not there as it was written.
+    #[error("the log is damaged: {0}")]
+    Corrupt(Box<Corruption>),
+    /// A file was written by a newer program.
+    #[error("{file} is of version {version} of the log's format, and this program knows {VERSION}")]
+    Version {
+        /// Which file.
+        file: FileName,
+        /// Its version.
+        version: u64,
+    },
+    /// A file belongs to another cluster, group, lineage or disk.
+    #[error("{file} belongs to {}, and this is {}", Named(.found), Named(.expected))]
+    Foreign {
+        /// Which file.
+        file: FileName,
+        /// Whose it is.
+        found: Box<Home>,
+        /// Whose this folder is.
+        expected: Box<Home>,
+    },
+}
+
+/// A home in words.
+struct Named<'a>(&'a Home);
+
+impl std::fmt::Display for Named<'_> {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Home { log, disk } = self.0;
+        write!(
+            out,
+            "cluster {}, group {}, lineage {}, disk {disk}",
+            log.cluster, log.group, log.lineage
+        )
+    }
+}
+
+/// What a start found and did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovery {
+    /// Where the log ends.
+    pub end: LogEnd,
+    /// Segments, the one that is written to included.
+    pub segments: u64,
+    /// Bytes of segments that were read in full.
+    pub scanned_bytes: u64,
+    /// An unfinished append that was cut off.
+    pub torn: Option<TornTail>,
+    /// Damage that the log could make good by itself: footers and the stamp hold nothing that can't
+    /// be had from records.
+    pub repaired: Vec<Corruption>,
+}
+
+/// What was left of writes that never finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The first entry that is not whole.
+    pub index: LogIndex,
+    /// Where its record started.
+    pub position: Position,
+    /// Bytes, from there to the last that is not zero, over all segments.
+    pub bytes: u64,
+}
+
+/// A segment, as the log keeps account of it.
+#[derive(Clone, Debug)]
+pub(super) struct Segment {
+    /// The file's length.
+    pub(super) bytes: u64,
+    /// What comes before its first record.
+    pub(super) start: LogEnd,
+    /// What its last record leaves.
+    pub(super) end: LogEnd,
+    /// Of a segment without a footer.
+    pub(super) anchors: Option<Anchors>,
+}
+
+impl Segment {
+    pub(super) fn base(&self) -> Position {
+        self.start.position
+    }
+
+    pub(super) fn is_sealed(&self) -> bool {
+        self.anchors.is_none()
+    }
+
+    /// The address behind the room for records.
+    pub(super) fn room_end(&self) -> Position {
+        self.base().plus(records_bytes(self.bytes))
+    }
+}
+
+/// What recovery leaves to the log.
+pub(super) struct Recovered {
+    /// In order; all but the last should be sealed.
+    pub(super) segments: Vec<Segment>,
+    pub(super) stamp: stamp::Found,
+    pub(super) report: Recovery,
+}
+
+/// A segment file by its header and footer.
+struct Candidate {
+    base: Position,
+    bytes: u64,
+    header: SegmentHeader,
+    footer: Option<SegmentFooter>,
+}
+
+/// Finds the segments and the end of the log; cuts off what was torn.
+///
+/// - `files`: names and lengths in the log's folder
+pub(super) async fn recover(
+    io: &Io,
+    home: &Home,
+    files: &[(FileName, u64)],
+) -> Result<Recovered, OpenError> {
+    let mut report = Recovery::default();
+    let stamp = stamp::read(io, home).await?;
+    let stamped = match stamp {
+        stamp::Found::Nothing => LogIndex::ZERO,
+        stamp::Found::Stamp(stamp) => stamp.durable,
+        stamp::Found::Damaged => {
+            report.repaired.push(part_corruption(stamp::FILE.into(), 0, Part::Stamp));
+            LogIndex::ZERO
+        }
+    };
+    let candidates = read_candidates(io, home, files, &mut report).await?;
+    let mut segments: Vec<Segment> = Vec::with_capacity(candidates.len());
+    let mut end = LogEnd::default();
+    for (number, candidate) in candidates.iter().enumerate() {
+        let later = &candidates[number + 1..];
+        check_start(candidate, &end)?;
+        let (segment, torn) = match &candidate.footer {
+            Some(footer) => (candidate.sealed(footer), None),
+            None => settle_unsealed(io, home, candidate, later, stamped, &mut report).await?,
+        };
+        end = segment.end;
+        segments.push(segment);
+        if torn.is_some() {
+            report.torn = torn;
+            break;
+        }
+    }
+    if end.index < stamped {
+        return Err(lost_at_the_end(&segments, &end));
+    }
+    report.end = end;
+    report.segments = segments.len() as u64;
+    Ok(Recovered { segments, stamp, report })
+}
+
+impl Candidate {
+    fn sealed(&self, footer: &SegmentFooter) -> Segment {
+        let (start, end) = (self.header.start, footer.end);
+        Segment { bytes: self.bytes, start, end, anchors: None }
+    }
+}
+
+/// Reads headers and footers of all segment files, in order of their bases.
+async fn read_candidates(
+    io: &Io,
+    home: &Home,
+    files: &[(FileName, u64)],
+    report: &mut Recovery,
+) -> Result<Vec<Candidate>, OpenError> {
+    let segments: Vec<(Position, u64)> = files
+        .iter()
+        .filter_map(|(name, bytes)| segment::base_of(name).map(|base| (base, *bytes)))
+        .collect();
+    let mut candidates = Vec::with_capacity(segments.len());
+    for batch in segments.chunks(READS_IN_FLIGHT) {
+        let opens: Vec<Running> = batch
+            .iter()
+            .map(|(base, _)| {
+                io.run(Op::Open { name: segment::file_name(*base), access: Access::Direct })
+            })
+            .collect();
+        let mut reads = Vec::with_capacity(batch.len());
+        for (open, (base, bytes)) in opens.into_iter().zip(batch) {
+            let Done::Opened { file, .. } = open.await? else { unreachable!("an open") };
+            let whole = bytes.is_multiple_of(SECTOR_BYTES);
+            if !whole || *bytes <= RECORDS_OFFSET + FOOTER_BYTES {
+                return Err(corrupt(segment::file_name(*base), 0, Part::Segment, Damage::Missing));
+            }
+            let header = read(io, file, 0, RECORDS_OFFSET);
+            let footer = read(io, file, bytes - FOOTER_BYTES, FOOTER_BYTES);
+            reads.push((*base, *bytes, file, header, footer));
+        }
+        for (base, bytes, file, header, footer) in reads {
+            let header = transferred(header.await?);
+            let footer = transferred(footer.await?);
+            io.run(Op::Close { file }).await?;
+            candidates.push(candidate(home, base, bytes, &header, &footer, report)?);
+        }
+    }
+    Ok(candidates)
+}
+
+/// Takes a segment's header and footer in, or says why not.
+fn candidate(
+    home: &Home,
+    base: Position,
+    bytes: u64,
+    header: &[u8],
+    footer: &[u8],
+    report: &mut Recovery,
+) -> Result<Candidate, OpenError> {
+    let name = segment::file_name(base);
+    let header = match SegmentHeader::decode(header) {
+        Ok(header) => header,
+        Err(PartError::Version(version)) => {
+            return Err(OpenError::Version { file: name, version });
+        }
+        // The file got its name after its header was durable.
+        Err(PartError::Blank) => {
+            return Err(corrupt(name, 0, Part::SegmentHeader, Damage::Lost));
+        }
+        Err(PartError::Damaged) => {
+            return Err(corrupt(name, 0, Part::SegmentHeader, Damage::Rotten));
+        }
+    };
+    if header.home != *home {
+        let (found, expected) = (Box::new(header.home), Box::new(*home));
+        return Err(OpenError::Foreign { file: name, found, expected });
+    }
+    if header.start.position != base || u64::from(header.segment_bytes) != bytes {
+        let (index, position) = (header.start.index.next(), header.start.position);
+        let damage = Damage::Misplaced { index, position };
+        return Err(corrupt(name, 0, Part::SegmentHeader, damage));
+    }
+    let footer_at = bytes - FOOTER_BYTES;
+    let footer = match SegmentFooter::decode(footer, home) {
+        Ok(footer) if footer.base == base => Some(footer),
+        Err(PartError::Blank) => None,
+        Err(PartError::Damaged) if segment::footer_is_torn(footer) => None,
+        Ok(_) | Err(PartError::Damaged | PartError::Version(_)) => {
+            report.repaired.push(part_corruption(name, footer_at, Part::SegmentFooter));
+            None
+        }
+    };
+    Ok(Candidate { base, bytes, header, footer })
+}
+
+/// Checks that a segment starts where, and as, the one before it ends.
+fn check_start(candidate: &Candidate, end: &LogEnd) -> Result<(), OpenError> {
+    if candidate.header.start == *end {
+        return Ok(());
+    }
+    if candidate.base > end.position {
+        let missing = segment::file_name(end.position);
+        return Err(corrupt(missing, 0, Part::Segment, Damage::Missing));
+    }
+    let name = segment::file_name(candidate.base);
+    Err(corrupt(name, 0, Part::SegmentHeader, Damage::Chain))
+}
+
+/// Reads a segment that has no good footer, and decides what it is that comes behind its last
+/// record. Cuts off what is torn.
+async fn settle_unsealed(
+    io: &Io,
+    home: &Home,
+    candidate: &Candidate,
+    later: &[Candidate],
+    stamped: LogIndex,
+    report: &mut Recovery,
+) -> Result<(Segment, Option<TornTail>), OpenError> {
+    let image = SegmentImage::read(io, candidate.base).await?;
+    make_stable(io, candidate.base).await?;
+    report.scanned_bytes += image.file_bytes();
+    let mut anchors = Anchors::new(candidate.bytes);
+    let (end, verdict) = image.walk(home, candidate.header.start, |header, _| {
+        anchors.note(header.entry.position.since(candidate.base));
+    });
+    let (bytes, start) = (candidate.bytes, candidate.header.start);
+    let segment = Segment { bytes, start, end, anchors: Some(anchors) };
+    if later.first().is_some_and(|next| next.base == end.position) {
+        return Ok((segment, None));
+    }
+    let torn_bytes = image.written_bytes(end.position);
+    if torn_bytes == 0 && later.is_empty() {
+        return Ok((segment, None));
+    }
+    let mut durable = stamped.max(image.durable_evidence(home, end.position));
+    let mut bytes = torn_bytes;
+    for next in later {
+        durable = durable.max(next.header.durable);
+        match &next.footer {
+            Some(footer) => durable = durable.max(footer.end.index),
+            None => {
+                let image = SegmentImage::read(io, next.base).await?;
+                report.scanned_bytes += image.file_bytes();
+                durable = durable.max(image.durable_evidence(home, next.base));
+                bytes += image.written_bytes(next.base);
+            }
+        }
+    }
+    judge(&image, &end, &verdict, durable)?;
+    for next in later.iter().rev() {
+        io.run(Op::Remove { name: segment::file_name(next.base) }).await?;
+    }
+    zero(io, &image, end.position, torn_bytes).await?;
+    let torn = TornTail { index: end.index.next(), position: end.position, bytes };
+    Ok((segment, Some(torn)))
+}
+
+/// Makes stable what the last process may have written without living to hear that it was, and the
+/// file's name: what is found is relied on from now on.
+async fn make_stable(io: &Io, base: Position) -> Result<(), DiskError> {
+    let name = segment::file_name(base);
+    let done = io.run(Op::Open { name, access: Access::Direct }).await?;
+    let Done::Opened { file, .. } = done else { unreachable!("an open gives a file") };
+    io.run(Op::Sync { file }).await?;
+    io.run(Op::Close { file }).await.map(drop)
+}
+
+/// Says whether what is not a record was torn; an error where it was not.
+fn judge(
+    image: &SegmentImage,
+    end: &LogEnd,
+    verdict: &Verdict,
+    durable: LogIndex,
+) -> Result<(), OpenError> {
+    let was_durable = durable > end.index;
+    let mut corruption = match verdict {
+        Verdict::Present(_) => unreachable!("a walk goes on behind a record"),
+        Verdict::Bad(bad) if !bad.may_be_torn => image.corruption(end, bad),
+        Verdict::Bad(_) | Verdict::Blank if !was_durable => return Ok(()),
+        Verdict::Bad(bad) => image.corruption(end, bad),
+        Verdict::Blank => image.lost(end),
+    };
+    if matches!(verdict, Verdict::Bad(bad) if bad.may_be_torn) {
+        corruption.damage = Damage::Lost;
+    }
+    Err(OpenError::Corrupt(Box::new(corruption)))
+}
+
+/// Writes zeros over what was torn, durably. Doing half of it leaves a torn tail again.
+async fn zero(io: &Io, image: &SegmentImage, from: Position, bytes: u64) -> Result<(), DiskError> {
+    if bytes == 0 {
+        return Ok(());
+    }
+    let done = io.run(Op::Open { name: image.name(), access: Access::Direct }).await?;
+    let Done::Opened { file, .. } = done else { unreachable!("an open gives a file") };
+    let (mut offset, end) = (image.offset_of(from), image.offset_of(from) + bytes);
+    while offset < end {
+        let length = (end - offset).min(ZEROED_AT_ONCE_BYTES);
+        let buffer = AlignedBuffer::zeroed(length as usize);
+        let durability = Durability::Durable;
+        io.run(Op::Write { file, offset, buffer, durability }).await?;
+        offset += length;
+    }
+    io.run(Op::Close { file }).await.map(drop)
+}
+
+/// The stamp knows of an entry of which nothing is left.
+fn lost_at_the_end(segments: &[Segment], end: &LogEnd) -> OpenError {
+    let Some(last) = segments.last() else {
+        return corrupt(segment::file_name(Position::START), 0, Part::Segment, Damage::Missing);
+    };
+    let offset = RECORDS_OFFSET + end.position.since(last.base());
+    let name = segment::file_name(last.base());
+    OpenError::Corrupt(Box::new(record_lost(name, offset, end)))
+}
+
+fn record_lost(file: FileName, offset: u64, end: &LogEnd) -> Corruption {
+    let part = Part::Record { index: Some(end.index.next()), position: end.position };
+    Corruption { file, offset, part, damage: Damage::Lost, streams: Vec::new() }
+}
+
+fn part_corruption(file: FileName, offset: u64, part: Part) -> Corruption {
+    Corruption { file, offset, part, damage: Damage::Rotten, streams: Vec::new() }
+}
+
+fn corrupt(file: FileName, offset: u64, part: Part, damage: Damage) -> OpenError {
+    OpenError::Corrupt(Box::new(Corruption { file, offset, part, damage, streams: Vec::new() }))
+}
+
+fn read(io: &Io, file: FileId, offset: u64, bytes: u64) -> Running {
+    io.run(Op::Read { file, offset, buffer: AlignedBuffer::zeroed(bytes as usize) })
+}
+
+fn transferred(done: Done) -> AlignedBuffer {
+    match done {
+        Done::Transferred(buffer) => buffer,
+        other => unreachable!("a read gives its buffer, not {other:?}"),
+    }
+}

@@ -1,0 +1,262 @@
+//! A segment file's own two parts: a header before its records and a footer behind them.
+//!
+//! Both say what can be recomputed from the records. The header lets a start know where a segment
+//! belongs and what came before it; the footer, written once every record is on stable storage, lets
+//! a start trust the segment without reading it, and a reader find a record by its position.
+//!
+//! A segment file is `log/<base position as 16 hexadecimal digits>.segment`:
+//!
+//! | offset | bytes | part |
+//! |---|---|---|
+//! | 0 | 4096 | header |
+//! | 4096 | … | records, one behind the other; then zeros |
+//! | length − 8192 | 8192 | footer; zeros until the segment is sealed |
+//!
+//! Header, little-endian:
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic `QrtSegmt` |
+//! | 8 | 4 | checksum: CRC-32C of the disk id's 16 bytes and of bytes 12..4096 |
+//! | 12 | 4 | length of the file |
+//! | 16 | 16 | cluster |
+//! | 32 | 16 | lineage |
+//! | 48 | 8 | group |
+//! | 56 | 16 | disk |
+//! | 72 | 8 | node |
+//! | 80 | 8 | durable stamp, as in a record |
+//! | 88 | 8 | version of the log's format: 1. A later one keeps magic, checksum and this |
+//! | 96 | 64 | start: what comes before the first record |
+//! | 160 | 3936 | zero |
+//!
+//! Footer:
+//!
+//! | offset | bytes | field |
+//! |---|---|---|
+//! | 0 | 8 | magic `QrtSegEn` |
+//! | 8 | 4 | checksum: CRC-32C of the disk id's 16 bytes and of bytes 12..8192 |
+//! | 12 | 4 | anchors |
+//! | 16 | 8 | base position |
+//! | 24 | 8 | zero |
+//! | 32 | 64 | end: what the last record leaves |
+//! | 96 | 4 × anchors | places where a record starts, in sectors from the first record, ascending |
+//! | … | … | zero |
+//!
+//! Start and end: index (8), epoch (8), position (8), events (8), chain (32).
+
+use quorate_core::id::{ChainHash, DiskId, Epoch, LogIndex, NodeId, Position};
+use quorate_core::log::entry::{LogEnd, SECTOR_BYTES};
+
+use super::home::{Home, array_at, is_zero, log_id_at, put_u32, put_u64, u32_at, u64_at};
+use crate::buffer::AlignedBuffer;
+use crate::disk::FileName;
+
+/// The folder of segments and the stamp.
+pub(super) const FOLDER: &str = "log";
+/// Where the first record starts.
+pub(super) const RECORDS_OFFSET: u64 = SECTOR_BYTES;
+/// A footer's length.
+pub(super) const FOOTER_BYTES: u64 = 2 * SECTOR_BYTES;
+
+/// The version of the log's format.
+pub(super) const VERSION: u64 = 1;
+
+/// What even a simple disk writes at once.
+const PIECE_BYTES: usize = 512;
+const HEADER_MAGIC: [u8; 8] = *b"QrtSegmt";
+const FOOTER_MAGIC: [u8; 8] = *b"QrtSegEn";
+const ANCHORS_AT: usize = 96;
+const ANCHORS_MAX: u64 = (FOOTER_BYTES - ANCHORS_AT as u64) / 4;
+const ANCHOR_SPACING_BYTES: u64 = 256 << 10;
+
+/// A segment's file name.
+pub(super) fn file_name(base: Position) -> FileName {
+    format!("{FOLDER}/{:016x}.segment", base.get()).into()
+}
+
+/// The base position in a segment's file name.
+pub(super) fn base_of(name: &str) -> Option<Position> {
+    let digits = name.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".segment")?;
+    let base = Position::from_wire(u64::from_str_radix(digits, 16).ok()?);
+    (*file_name(base) == *name).then_some(base)
+}
+
+/// Where records may lie in a segment of this length.
+pub(super) fn records_bytes(segment_bytes: u64) -> u64 {
+    segment_bytes - RECORDS_OFFSET - FOOTER_BYTES
+}
+
+/// What the first sector of a segment says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SegmentHeader {
+    pub(super) home: Home,
+    pub(super) node: NodeId,
+    pub(super) segment_bytes: u32,
+    /// Every entry up to this one was durable when the segment was begun.
+    pub(super) durable: LogIndex,
+    /// What comes before its first record; its position is the base.
+    pub(super) start: LogEnd,
+}
+
+/// Why a sector is not a segment's header, or two sectors not its footer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PartError {
+    /// All zero: never written.
+    Blank,
+    /// Something else than what was written.
+    Damaged,
+    /// Of a version that this program doesn't know.
+    Version(u64),
+}
+
+impl SegmentHeader {
+    pub(super) fn encode(&self) -> AlignedBuffer {
+        let mut sector = AlignedBuffer::zeroed(RECORDS_OFFSET as usize);
+        sector[0..8].copy_from_slice(&HEADER_MAGIC);
+        put_u32(&mut sector, 12, self.segment_bytes);
+        self.home.put_log(&mut sector[16..56]);
+        sector[56..72].copy_from_slice(&self.home.disk.to_bytes());
+        put_u64(&mut sector, 72, self.node.get());
+        put_u64(&mut sector, 80, self.durable.get());
+        put_u64(&mut sector, 88, VERSION);
+        put_end(&mut sector[96..160], &self.start);
+        let checksum = self.home.checksum(&sector);
+        put_u32(&mut sector, 8, checksum);
+        sector
+    }
+
+    /// Reads a header, of whichever log and disk it says that it is.
+    ///
+    /// - `sector`: exactly one
+    pub(super) fn decode(sector: &[u8]) -> Result<Self, PartError> {
+        check_magic(sector, HEADER_MAGIC)?;
+        let home =
+            Home { log: log_id_at(sector, 16), disk: DiskId::from_bytes(array_at(sector, 56)) };
+        if home.checksum(sector) != u32_at(sector, 8) {
+            return Err(PartError::Damaged);
+        }
+        if u64_at(sector, 88) != VERSION {
+            return Err(PartError::Version(u64_at(sector, 88)));
+        }
+        if !is_zero(&sector[160..]) {
+            return Err(PartError::Damaged);
+        }
+        Ok(Self {
+            home,
+            node: NodeId::from_wire(u64_at(sector, 72)),
+            segment_bytes: u32_at(sector, 12),
+            durable: LogIndex::from_wire(u64_at(sector, 80)),
+            start: end_at(sector, 96),
+        })
+    }
+}
+
+/// What the end of a sealed segment says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SegmentFooter {
+    pub(super) base: Position,
+    /// What its last record leaves.
+    pub(super) end: LogEnd,
+    pub(super) anchors: Vec<u32>,
+}
+
+impl SegmentFooter {
+    pub(super) fn encode(&self, home: &Home) -> AlignedBuffer {
+        let mut sectors = AlignedBuffer::zeroed(FOOTER_BYTES as usize);
+        sectors[0..8].copy_from_slice(&FOOTER_MAGIC);
+        put_u32(&mut sectors, 12, self.anchors.len() as u32);
+        put_u64(&mut sectors, 16, self.base.get());
+        put_end(&mut sectors[32..96], &self.end);
+        for (index, anchor) in self.anchors.iter().enumerate() {
+            put_u32(&mut sectors, ANCHORS_AT + 4 * index, *anchor);
+        }
+        let checksum = home.checksum(&sectors);
+        put_u32(&mut sectors, 8, checksum);
+        sectors
+    }
+
+    /// Reads a footer of this log.
+    ///
+    /// - `sectors`: exactly two
+    pub(super) fn decode(sectors: &[u8], home: &Home) -> Result<Self, PartError> {
+        check_magic(sectors, FOOTER_MAGIC)?;
+        let count = u64::from(u32_at(sectors, 12));
+        if home.checksum(sectors) != u32_at(sectors, 8)
+            || count > ANCHORS_MAX
+            || !is_zero(&sectors[24..32])
+            || !is_zero(&sectors[ANCHORS_AT + 4 * count as usize..])
+        {
+            return Err(PartError::Damaged);
+        }
+        let anchors = (0..count as usize).map(|index| u32_at(sectors, ANCHORS_AT + 4 * index));
+        Ok(Self {
+            base: Position::from_wire(u64_at(sectors, 16)),
+            end: end_at(sectors, 32),
+            anchors: anchors.collect(),
+        })
+    }
+}
+
+/// Gathers places in a segment where a record starts, not too many.
+#[derive(Clone, Debug)]
+pub(super) struct Anchors {
+    spacing: u64,
+    next: u64,
+    sectors: Vec<u32>,
+}
+
+impl Anchors {
+    /// None yet, for a segment of this length.
+    pub(super) fn new(segment_bytes: u64) -> Self {
+        let spacing = ANCHOR_SPACING_BYTES.max(segment_bytes / ANCHORS_MAX + 1);
+        Self { spacing, next: 0, sectors: Vec::new() }
+    }
+
+    /// Takes note of a record that starts so many bytes behind the base; in ascending order.
+    pub(super) fn note(&mut self, distance: u64) {
+        if distance >= self.next {
+            self.sectors.push((distance / SECTOR_BYTES) as u32);
+            self.next = distance + self.spacing;
+        }
+    }
+
+    pub(super) fn sectors(&self) -> &[u32] {
+        &self.sectors
+    }
+}
+
+/// Whether a footer that can't be read looks as an unfinished write leaves it: a piece of it that
+/// should hold something is zero.
+pub(super) fn footer_is_torn(sectors: &[u8]) -> bool {
+    let anchors = u64::from(u32_at(sectors, 12)).min(ANCHORS_MAX) as usize;
+    let pieces = (ANCHORS_AT + 4 * anchors).div_ceil(PIECE_BYTES);
+    sectors.chunks_exact(PIECE_BYTES).take(pieces).any(is_zero)
+}
+
+fn check_magic(bytes: &[u8], magic: [u8; 8]) -> Result<(), PartError> {
+    if is_zero(bytes) {
+        Err(PartError::Blank)
+    } else if bytes[..8] != magic {
+        Err(PartError::Damaged)
+    } else {
+        Ok(())
+    }
+}
+
+fn put_end(out: &mut [u8], end: &LogEnd) {
+    put_u64(out, 0, end.index.get());
+    put_u64(out, 8, end.epoch.get());
+    put_u64(out, 16, end.position.get());
+    put_u64(out, 24, end.events);
+    out[32..64].copy_from_slice(&end.chain.to_bytes());
+}
+
+fn end_at(bytes: &[u8], at: usize) -> LogEnd {
+    LogEnd {
+        index: LogIndex::from_wire(u64_at(bytes, at)),
+        epoch: Epoch::from_wire(u64_at(bytes, at + 8)),
+        position: Position::from_wire(u64_at(bytes, at + 16)),
+        events: u64_at(bytes, at + 24),
+        chain: ChainHash::from_bytes(array_at(bytes, at + 32)),
+    }
+}
