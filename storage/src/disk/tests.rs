@@ -1,5 +1,6 @@
 //! What every disk does the same way: one suite, run against all three.
 
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
@@ -9,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::fallback::FallbackDisk;
 use super::probe::{supports_direct, uring_refusal};
-use super::simulated::Medium;
+use super::simulated::{Medium, Random};
 use super::uring::UringDisk;
 use super::*;
 use crate::buffer::AlignedBuffer;
@@ -294,4 +295,80 @@ fn readiness_wakes_an_event_loop() {
             }
         });
     });
+}
+
+/// A random history gives the same results on every disk, to the last byte.
+#[test]
+fn random_histories_are_the_same_everywhere() {
+    for seed in 0..20 {
+        let histories = RefCell::new(Vec::new());
+        for_each_disk("history", |start| histories.borrow_mut().push(history(seed, start)));
+        let histories = histories.into_inner();
+        for history in &histories[1..] {
+            assert_eq!(history, &histories[0], "seed {seed}: the simulated disk is the first");
+        }
+    }
+}
+
+/// What each of many random operations gave, as text.
+fn history(seed: u64, start: &dyn Fn() -> Io) -> Vec<String> {
+    let mut random = Random::stream(seed, "history");
+    let mut io = start();
+    let mut open_files: Vec<(FileId, u64)> = Vec::new();
+    let mut history = Vec::new();
+    for step in 0..60 {
+        let name = FileName::from(["a", "b", "f/a", "f/b"][random.below(4) as usize]);
+        let other = FileName::from(if name.starts_with("f/") { "f/c" } else { "c" });
+        let access = if random.coin() { Access::Direct } else { Access::Cached };
+        let chosen = random.below(open_files.len().max(1) as u64) as usize;
+        let chosen = open_files.get(chosen).copied();
+        let op = match (random.below(9), chosen) {
+            (0, _) => {
+                // A file that is emptied under somebody who has it open is not part of the seam.
+                open_files.clear();
+                Op::Create { name, bytes: random.below(4) * SECTOR as u64 }
+            }
+            (1, _) => Op::Open { name, access },
+            (2, _) => Op::Rename { from: name, to: other },
+            (3, _) => Op::Remove { name },
+            (4, _) => Op::List { folder: if random.coin() { "" } else { "f" }.into() },
+            (5, _) => {
+                open_files.clear();
+                drop(io);
+                io = start();
+                continue;
+            }
+            (6, Some((file, bytes))) if bytes > 0 => {
+                let sector = random.below(bytes / SECTOR as u64);
+                let coin = random.coin();
+                let durability = if coin { Durability::Durable } else { Durability::None };
+                write(file, sector, filled(1, step), durability)
+            }
+            (7, Some((file, _))) => {
+                let buffer = AlignedBuffer::zeroed(SECTOR * (1 + random.below(3) as usize));
+                Op::Read { file, offset: random.below(4) * SECTOR as u64, buffer }
+            }
+            (_, Some((file, _))) => Op::Sync { file },
+            (_, None) => continue,
+        };
+        let is_direct = !matches!(op, Op::Open { access: Access::Cached, .. });
+        let what = format!("{op:?}");
+        let result = match run(&io, op) {
+            Ok(Done::Opened { file, bytes }) => {
+                if is_direct {
+                    open_files.push((file, bytes));
+                }
+                format!("opened with {bytes} bytes")
+            }
+            Ok(Done::Transferred(buffer)) => {
+                let sectors = buffer.chunks(SECTOR).map(|sector| sector[0]);
+                format!("{:?}", sectors.collect::<Vec<_>>())
+            }
+            Ok(Done::Listed(files)) => format!("{files:?}"),
+            Ok(Done::Nothing) => "done".into(),
+            Err(error) => format!("{:?}", error.kind),
+        };
+        history.push(format!("{what}: {result}"));
+    }
+    history
 }

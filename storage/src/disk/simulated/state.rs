@@ -401,6 +401,7 @@ impl State {
         }
         self.completions.clear();
         self.open.clear();
+        self.files_opened = 0;
         self.image.forget_unnamed();
         self.session += 1;
         self.crashed = false;
