@@ -194,7 +194,7 @@ impl fmt::Display for Rejection {
             Self::TooLarge { bound, max, found } => {
                 write!(out, "{} is {max} bytes, and this has {found}", bound.name())
             }
-            Self::InvalidStreamName => out.write_str("not the name of a stream that can be written: it must not be empty, nor $all, nor start with $$$$"),
+            Self::InvalidStreamName => out.write_str("this stream can't be changed so: its name must not be empty, nor $all, nor start with $$$$; and a metadata stream ($$) can't be deleted"),
             Self::InvalidEvent => out.write_str("an event is malformed, is for another stream, has no type, or has the reserved type $streamDeleted"),
             Self::InvalidMetadata => out.write_str("stream metadata must be a JSON object with valid fields"),
         }

@@ -77,6 +77,7 @@ fn replay(text: &str) -> String {
     for line in text.lines().filter(|line| !line.starts_with("  ")) {
         writeln!(out, "{line}").unwrap();
         if let Some(input) = line.strip_prefix("> ") {
+            println!("{line}"); // Shown where the test fails.
             for effect in player.play(input) {
                 writeln!(out, "  {}", player.describe(&effect)).unwrap();
             }

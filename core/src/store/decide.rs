@@ -224,17 +224,25 @@ fn strong(
     for frame in event::accepted(frames) {
         match evidence.place(frame.id(), revision, last) {
             Place::At(place) => position = place,
+            // All of them: when the answer comes, the window may have moved on.
             Place::Unknown => {
-                let behind = from.plus(u64::from(count)).min(last.next());
-                let wanted = behind.get() - revision.get();
-                let count = u32::try_from(wanted).expect("no more than its events");
-                return Decision::ReadIds { first: revision, count };
+                let there = last.next().get() - from.get();
+                let count = u32::try_from(there).map_or(count, |there| there.min(count));
+                return Decision::ReadIds { first: from, count };
             }
             Place::Elsewhere if revision > from => {
                 let actual = state.last;
                 return Decision::Refuse(Rejection::CorruptedIdempotency { actual });
             }
             Place::Elsewhere if state.holds(expected) => return Decision::Write,
+            // Its first attempt may have revived the stream somewhere behind.
+            Place::Elsewhere
+                if expected == Expected::NoStream
+                    && state.begins > Revision::FIRST
+                    && evidence.has_forgotten() =>
+            {
+                return Decision::Refuse(Rejection::RetryExpired);
+            }
             Place::Elsewhere => return state.wrong_revision(expected),
         }
         revision = revision.next();
@@ -265,19 +273,21 @@ impl<'a> Evidence<'a> {
         if revision > last {
             return Place::Elsewhere;
         }
-        if let Some(recent) = self.find(id).filter(|recent| recent.revision == revision) {
-            return Place::At(recent.position);
-        }
-        if self.recent.is_complete() {
-            return Place::Elsewhere;
+        match self.find(id) {
+            Some(recent) if recent.revision == revision => return Place::At(recent.position),
+            // The id may be in the stream twice, and only the newest is found.
+            Some(_) => {}
+            None if self.recent.is_complete() => return Place::Elsewhere,
+            None => {}
         }
         let Some(loaded) = &self.loaded else { return Place::Unknown };
-        let place = revision.get().checked_sub(loaded.first.get());
-        let place = place.expect("ids are read from the first that is not known") as usize;
-        if loaded.ids.get(place) == Some(&id) {
-            Place::At(loaded.position)
-        } else {
-            Place::Elsewhere
+        match revision.get().checked_sub(loaded.first.get()) {
+            Some(place) if loaded.ids.get(place as usize) == Some(&id) => {
+                Place::At(loaded.position)
+            }
+            Some(_) => Place::Elsewhere,
+            // What made the comparison begin further on has left the window since.
+            None => Place::Unknown,
         }
     }
 }

@@ -113,12 +113,22 @@ impl Shell {
         self.step(Input::EntryWritten { epoch, index })
     }
 
-    /// Starts a fresh replica behind what is on stable storage without a gap.
-    pub(crate) fn restart(&mut self) -> Vec<Effect> {
-        let present = |(header, _): &&(EntryHeader, Vec<u8>)| self.durable.contains(&header.index);
+    /// The entries that a loss of power would leave now.
+    pub(crate) fn survivors(&self) -> BTreeSet<LogIndex> {
+        self.durable.clone()
+    }
+
+    /// Loses all entries that are not among these, and what lies behind a gap.
+    pub(crate) fn forget_all_but(&mut self, survivors: &BTreeSet<LogIndex>) {
+        let present = |(header, _): &&(EntryHeader, Vec<u8>)| survivors.contains(&header.index);
         let kept = self.log.iter().take_while(present).count();
         self.log.truncate(kept);
         self.durable = self.log.iter().map(|(header, _)| header.index).collect();
+    }
+
+    /// Starts a fresh replica behind what is on stable storage without a gap.
+    pub(crate) fn restart(&mut self) -> Vec<Effect> {
+        self.forget_all_but(&self.survivors());
         self.committed = LogIndex::ZERO;
         self.replica = Replica::new(self.limits);
         self.effects = Effects::new();
