@@ -9,8 +9,9 @@ pub mod data_folder;
 pub mod disk;
 pub mod index;
 pub mod io;
+pub mod log;
+pub mod read;
 pub mod superblock;
 
 #[cfg(test)]
 mod test_folder;
-pub mod log;

@@ -44,17 +44,26 @@ impl IndexReader {
         self.shared.hasher.key(stream)
     }
 
+    /// Events before this are in the index.
+    #[must_use]
+    pub fn applied(&self) -> Position {
+        self.shared.tables.borrow().active.to
+    }
+
     /// The last event of a stream; `None` where it has none.
+    ///
+    /// - `since`: the caller knows that there is none before; less is looked at
     ///
     /// # Errors
     ///
     /// [`IndexError`] where the disk fails, or a run is damaged.
-    pub async fn last(&self, key: StreamKey) -> Result<Option<Last>, IndexError> {
+    pub async fn last(&self, key: StreamKey, since: Position) -> Result<Option<Last>, IndexError> {
         let runs = {
             let tables = self.shared.tables.borrow();
             let frozen = tables.frozen.iter().rev().map(AsRef::as_ref);
             let newest = std::iter::once(&tables.active)
                 .chain(frozen)
+                .take_while(|table| table.to > since)
                 .find_map(|table| table.streams.get(&key));
             if let Some(tail) = newest {
                 let count = tail.positions.len();
@@ -63,7 +72,7 @@ impl IndexReader {
             }
             Rc::clone(&tables.runs)
         };
-        for run in runs.iter().rev() {
+        for run in runs.iter().rev().take_while(|run| run.info().to > since) {
             if let Some(last) = self.shared.noted(run, last_in(&self.shared, run, key).await)? {
                 return Ok(Some(last));
             }
@@ -74,6 +83,8 @@ impl IndexReader {
     /// Where a stream's events from a revision on are: `count` of them, fewer where the stream
     /// ends before.
     ///
+    /// - `since`: the caller knows that none of them is before; less is looked at
+    ///
     /// # Errors
     ///
     /// [`IndexError`] where the disk fails, or a run is damaged.
@@ -82,13 +93,16 @@ impl IndexReader {
         key: StreamKey,
         first: Revision,
         count: u64,
+        since: Position,
     ) -> Result<Positions, IndexError> {
         let wanted = Wanted { first: first.get(), end: first.get().saturating_add(count) };
         let mut pieces = Pieces { wanted, newest_first: Vec::new() };
         let runs = {
             let tables = self.shared.tables.borrow();
             let frozen = tables.frozen.iter().rev().map(AsRef::as_ref);
-            for table in std::iter::once(&tables.active).chain(frozen) {
+            let tables_since =
+                std::iter::once(&tables.active).chain(frozen).take_while(|table| table.to > since);
+            for table in tables_since {
                 let Some(tail) = table.streams.get(&key) else { continue };
                 let (skip, take) = wanted.within(tail.first, tail.positions.len() as u64);
                 let (skip, take) = (skip as usize, take as usize);
@@ -96,7 +110,7 @@ impl IndexReader {
             }
             Rc::clone(&tables.runs)
         };
-        for run in runs.iter().rev() {
+        for run in runs.iter().rev().take_while(|run| run.info().to > since) {
             if pieces.reach_the_first() {
                 break;
             }

@@ -116,17 +116,33 @@ impl Process {
         let reader = self.index.reader();
         self.io.block_on(async {
             let absent = reader.key("absent");
-            assert_eq!(reader.last(absent).await.unwrap(), None);
-            assert_eq!(reader.positions(absent, Revision::FIRST, 9).await.unwrap().positions, []);
+            assert_eq!(reader.last(absent, Position::START).await.unwrap(), None);
+            assert_eq!(
+                reader
+                    .positions(absent, Revision::FIRST, 9, Position::START)
+                    .await
+                    .unwrap()
+                    .positions,
+                []
+            );
             for (stream, positions) in &model.streams {
                 let key = reader.key(stream);
                 let count = positions.len() as u64;
                 let revision = Revision::from_wire(count - 1);
                 let last = Last { revision, position: positions[positions.len() - 1] };
-                assert_eq!(reader.last(key).await.unwrap(), Some(last), "{stream}");
+                assert_eq!(
+                    reader.last(key, Position::START).await.unwrap(),
+                    Some(last),
+                    "{stream}"
+                );
                 let (a, b) = (count / 3, count / 2 + 1);
                 for (first, end) in [(0, count), (a, b), (b, count + 5), (count, count + 1)] {
-                    let found = reader.positions(key, Revision::from_wire(first), end - first);
+                    let found = reader.positions(
+                        key,
+                        Revision::from_wire(first),
+                        end - first,
+                        Position::START,
+                    );
                     let found = found.await.unwrap();
                     let first = (first as usize).min(positions.len());
                     let expected = &positions[first..(end as usize).min(positions.len())];

@@ -52,7 +52,7 @@ fn check(name: &str, offset: u64, part: Part) {
     let reader = process.index.reader();
     let mut damaged = 0;
     for (stream, positions) in &model.streams {
-        let found = reader.positions(reader.key(stream), Revision::FIRST, 1000);
+        let found = reader.positions(reader.key(stream), Revision::FIRST, 1000, Position::START);
         match process.io.block_on(found) {
             Ok(found) => assert_eq!(found.positions, *positions),
             Err(IndexError::Damaged(damage)) => {
@@ -96,7 +96,7 @@ fn a_block_in_the_wrong_place_is_noticed() {
     let reader = process.index.reader();
     let results = model.streams.keys().map(|stream| {
         let key = reader.key(stream);
-        process.io.block_on(reader.last(key))
+        process.io.block_on(reader.last(key, Position::START))
     });
     assert!(results.into_iter().any(|found| matches!(found, Err(IndexError::Damaged(_)))));
 }
@@ -173,8 +173,8 @@ proptest! {
         let reader = process.index.reader();
         for stream in model.streams.keys() {
             let key = reader.key(stream);
-            let _ = process.io.block_on(reader.last(key));
-            let _ = process.io.block_on(reader.positions(key, Revision::FIRST, 100));
+            let _ = process.io.block_on(reader.last(key, Position::START));
+            let _ = process.io.block_on(reader.positions(key, Revision::FIRST, 100, Position::START));
         }
     }
 }
