@@ -4,16 +4,20 @@
 //! that the same code runs over real sockets, over [`crate::memory`] and over a shaped link.
 
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::udp::UdpSocketState;
 use quinn::{
-    AsyncUdpSocket, Connection, ConnectionError, Endpoint, EndpointConfig, IdleTimeout,
-    MtuDiscoveryConfig, Runtime, TokioRuntime, TransportConfig, VarInt,
+    AsyncUdpSocket, Connection, ConnectionError, ConnectionId, ConnectionIdGenerator, Endpoint,
+    EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime, TokioRuntime, TransportConfig,
+    VarInt,
 };
+use ring::hmac;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 
@@ -40,6 +44,10 @@ const STREAM_WINDOW_BYTES: u32 = 8 << 20;
 const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// Reads and subscriptions open at once on one connection.
 const STREAMS_MAX: u32 = 1024;
+
+/// What is asked for; commonly the kernel's limit is lower.
+const SOCKET_BUFFER_BYTES: usize = 4 << 20;
+const UNKNOWN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
 /// Why an endpoint can't be opened.
 #[derive(Debug, Error)]
@@ -84,9 +92,12 @@ pub enum ConnectError {
 /// [`EndpointError`] where the socket or the certificate can't be used.
 pub fn listen(address: SocketAddr, identity: &Identity) -> Result<Endpoint, EndpointError> {
     let config = server_config(identity)?;
-    let runtime = Arc::new(TokioRuntime);
     UdpSocket::bind(address)
-        .and_then(|socket| Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime))
+        .and_then(|socket| {
+            enlarge_buffers(&socket)?;
+            let endpoint_config = node_endpoint_config(identity);
+            Endpoint::new(endpoint_config, Some(config), socket, Arc::new(TokioRuntime))
+        })
         .map_err(|error| EndpointError::Bind { address, error })
 }
 
@@ -102,12 +113,10 @@ pub fn listen_on(
 ) -> Result<Endpoint, EndpointError> {
     let config = server_config(identity)?;
     let address = socket.local_addr();
-    Endpoint::new_with_abstract_socket(EndpointConfig::default(), Some(config), socket, runtime)
+    let endpoint_config = node_endpoint_config(identity);
+    Endpoint::new_with_abstract_socket(endpoint_config, Some(config), socket, runtime)
         .map_err(|error| EndpointError::Bind { address: address.unwrap_or(UNKNOWN), error })
 }
-
-const UNKNOWN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), 0);
 
 /// TLS for HTTP on the same port's TCP side, with the same certificate.
 ///
@@ -174,22 +183,60 @@ impl Connector {
     }
 }
 
-/// Opens a client's endpoint on a free port of the right address family.
+/// Opens a client's endpoint on a free port, for both address families where the machine has both.
 ///
 /// # Errors
 ///
 /// [`EndpointError::Bind`].
-pub fn client_endpoint(towards: SocketAddr) -> Result<Endpoint, EndpointError> {
-    let any: SocketAddr = if towards.is_ipv6() {
-        (std::net::Ipv6Addr::UNSPECIFIED, 0).into()
-    } else {
-        (std::net::Ipv4Addr::UNSPECIFIED, 0).into()
-    };
-    UdpSocket::bind(any)
-        .and_then(|socket| {
+pub fn client_endpoint() -> Result<Endpoint, EndpointError> {
+    let open = |address: SocketAddr| {
+        UdpSocket::bind(address).and_then(|socket| {
+            enlarge_buffers(&socket)?;
             Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
         })
-        .map_err(|error| EndpointError::Bind { address: any, error })
+    };
+    // A machine without IPv6 refuses the first.
+    open((Ipv6Addr::UNSPECIFIED, 0).into())
+        .or_else(|_| open(UNKNOWN))
+        .map_err(|error| EndpointError::Bind { address: UNKNOWN, error })
+}
+
+/// Asks for room for a burst of datagrams; the kernel gives what its limits allow.
+fn enlarge_buffers(socket: &UdpSocket) -> io::Result<()> {
+    let state = UdpSocketState::new(socket.into())?;
+    state.set_send_buffer_size(socket.into(), SOCKET_BUFFER_BYTES)?;
+    state.set_recv_buffer_size(socket.into(), SOCKET_BUFFER_BYTES)
+}
+
+/// A key that outlives the process: a node that comes back after a crash can tell its old clients
+/// at once that their connections are gone, where they would otherwise wait for the idle timeout.
+fn node_endpoint_config(identity: &Identity) -> EndpointConfig {
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, identity.key().secret_der());
+    let derived = hmac::sign(&secret, b"quorate quic reset");
+    let reset_key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+    let mut config = EndpointConfig::new(Arc::new(reset_key));
+    config.cid_generator(|| Box::new(RandomConnectionIds));
+    config
+}
+
+/// Connection ids of 8 random bytes. quinn's default marks its ids with a key of the process, and
+/// would not answer a packet for a connection of the process before it.
+struct RandomConnectionIds;
+
+impl ConnectionIdGenerator for RandomConnectionIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        let mut bytes = [0; 8];
+        SystemRandom::new().fill(&mut bytes).expect("the machine has random numbers");
+        ConnectionId::new(&bytes)
+    }
+
+    fn cid_len(&self) -> usize {
+        8
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
 }
 
 fn server_config(identity: &Identity) -> Result<quinn::ServerConfig, EndpointError> {

@@ -1,5 +1,9 @@
 //! Frames from a QUIC stream.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::{Context, Poll, ready};
+
 use quinn::{ReadError, RecvStream};
 use thiserror::Error;
 use tokio::io::AsyncReadExt as _;
@@ -16,8 +20,16 @@ pub enum ReceiveError {
     #[error(transparent)]
     Wire(#[from] WireError),
     /// The peer gave the stream up, or the connection is lost.
-    #[error("{0}")]
+    #[error("{}", reason(.0))]
     Stream(#[from] ReadError),
+}
+
+/// quinn's text for a lost connection leaves out why it was lost.
+fn reason(error: &ReadError) -> String {
+    match error {
+        ReadError::ConnectionLost(lost) => lost.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// Reads one stream frame by frame.
@@ -56,19 +68,29 @@ impl FrameReceiver {
     ///
     /// [`ReceiveError`] where the bytes are not a frame or the stream is lost.
     pub async fn next(&mut self) -> Result<Option<Frame>, ReceiveError> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// As [`FrameReceiver::next`], for who writes a future by hand.
+    ///
+    /// # Errors
+    ///
+    /// [`ReceiveError`] where the bytes are not a frame or the stream is lost.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Frame>, ReceiveError>> {
         loop {
             if let Some(frame) = self.reader.next_frame()? {
-                return Ok(Some(frame));
+                return Poll::Ready(Ok(Some(frame)));
             }
             self.reader.buffer().reserve(READ_BYTES);
-            let received = self.stream.read_buf(self.reader.buffer()).await;
-            let count = received.map_err(|error| {
+            // The future holds nothing of its own, so it can be made anew for each poll.
+            let received = pin!(self.stream.read_buf(self.reader.buffer())).poll(cx);
+            let count = ready!(received).map_err(|error| {
                 // quinn wraps its own error to fit tokio's trait.
                 error.downcast::<ReadError>().unwrap_or(ReadError::ClosedStream)
             })?;
             if count == 0 {
                 self.reader.finish()?;
-                return Ok(None);
+                return Poll::Ready(Ok(None));
             }
         }
     }
