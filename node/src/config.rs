@@ -10,6 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use quorate_core::Limits;
+use quorate_storage::disk::probe::DiskChoice;
 
 use self::value::Value;
 
@@ -17,7 +18,7 @@ mod flags;
 mod value;
 
 pub use flags::Flags;
-pub use value::{DiskChoice, LogFormat, LogLevel};
+pub use value::{LogFormat, LogLevel};
 
 /// Makes [`Config`] and [`SETTINGS`] from one table.
 macro_rules! settings {
@@ -135,10 +136,8 @@ settings! {
     connection_bytes_max: u32 = 8 << 20, "bytes";
     /// HTTP connections at once.
     http_connections_max: u32 = 64, "count";
-    /// How long a new connection may take to say what it wants.
+    /// How long a new connection, or a new stream of one, may take to say what it wants.
     hello_timeout_ms: u32 = 5_000, "ms";
-    /// How long a connection may be silent, keep-alives included, before it is given up.
-    idle_timeout_ms: u32 = 15_000, "ms";
     /// How long a stopping node waits for what is under way.
     shutdown_timeout_ms: u32 = 5_000, "ms";
 }

@@ -3,5 +3,9 @@
 pub mod admin;
 pub mod cli;
 pub mod config;
+pub mod driver;
+pub mod engine;
+pub mod gateway;
 pub mod logger;
 pub(crate) mod rfc3339;
+pub mod serve;

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::config::{Config, Flags};
+use crate::serve::serve;
 
 /// What `quorate serve` takes.
 #[derive(Debug, clap::Args)]
@@ -16,11 +17,18 @@ pub struct Arguments {
 
 /// Runs a node until it is told to stop.
 pub fn run(arguments: &Arguments) -> ExitCode {
-    match Config::load(&arguments.flags, |name| std::env::var(name).ok()) {
-        Ok(_) => ExitCode::SUCCESS,
+    let loaded = match Config::load(&arguments.flags, |name| std::env::var(name).ok()) {
+        Ok(loaded) => loaded,
         Err(error) => {
             eprintln!("quorate: {error}");
-            ExitCode::from(2)
+            return ExitCode::from(2);
+        }
+    };
+    match serve(loaded.config, arguments.stop_with_stdin) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("quorate: {error}");
+            ExitCode::from(error.exit_code())
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use quorate_storage::disk::probe::DiskChoice;
+
 /// Something that a setting may hold.
 pub(super) trait Value: Sized {
     /// Reads it.
@@ -103,15 +105,23 @@ macro_rules! words {
     };
 }
 
-words! {
-    /// How files are written.
-    DiskChoice, "auto, uring or fallback",
-    /// io_uring where the kernel allows it, else plain system calls and a warning.
-    Auto = "auto",
-    /// io_uring, or no start.
-    Uring = "uring",
-    /// Plain system calls on helper threads.
-    Fallback = "fallback",
+impl Value for DiskChoice {
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "uring" => Ok(Self::Uring),
+            "fallback" => Ok(Self::Fallback),
+            _ => Err("must be auto, uring or fallback".into()),
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Auto => "auto".into(),
+            Self::Uring => "uring".into(),
+            Self::Fallback => "fallback".into(),
+        }
+    }
 }
 
 words! {

@@ -59,6 +59,11 @@ impl<T> Tasks<T> {
         self.poll_slot(slot)
     }
 
+    /// Whether some were woken and not polled since.
+    pub(super) fn any_woken(&self) -> bool {
+        !self.woken.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Polls those that were woken; adds what they gave to `finished`.
     pub(super) fn poll(&mut self, finished: &mut Vec<T>) {
         loop {

@@ -1,0 +1,353 @@
+//! One group's engine: the shell that carries out what the core decides, without any runtime.
+//!
+//! It owns the replica, the log and the index, and moves inputs and effects between them and the
+//! disk; it decides nothing. Whoever drives it calls [`Engine::propose`] and [`Engine::read`] as
+//! requests come, and [`Engine::turn`] whenever the disk or the clock may have something to say.
+//! The node drives it from tokio, the tests and the simulator from a loop over a simulated disk.
+
+mod load;
+mod open;
+mod tasks;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use quorate_core::Replica;
+use quorate_core::effect::{Effect, Effects};
+use quorate_core::event;
+use quorate_core::id::{Epoch, LogIndex, Position, RequestId};
+use quorate_core::input::{HardState, Input};
+use quorate_core::log::entry::{EntryHeader, EntryKind};
+use quorate_core::notice::Notice;
+use quorate_core::request::{Outcome, Proposal, Rejection};
+use quorate_core::time::{Instant, Now};
+use quorate_storage::disk::DiskError;
+use quorate_storage::index::{self, Index, IndexError};
+use quorate_storage::io::Io;
+use quorate_storage::log::{self, Log, LogFault, Written};
+use quorate_storage::read::{ReadError, StoreReader};
+use quorate_storage::superblock::Superblock;
+
+use self::load::Loaded;
+use self::tasks::Tasks;
+
+pub use self::open::{EngineOptions, OpenError, Recovered};
+
+/// Why an engine can't go on. It is final: what is on the disk is uncertain, or can't be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Fault {
+    /// A log write or sync failed.
+    #[error(transparent)]
+    Log(#[from] LogFault),
+    /// A write of the index failed.
+    #[error("the index can't be written any more: {0}")]
+    Index(IndexError),
+    /// The hard state could not be written.
+    #[error("the superblock can't be written: {0}")]
+    Superblock(DiskError),
+    /// What a decision needs can't be read.
+    #[error("what an append must be checked against can't be read: {0}")]
+    Load(ReadError),
+}
+
+/// What a turn gave; the driver empties it.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// Answers to [`Engine::propose`].
+    pub replies: Vec<(RequestId, Outcome)>,
+    /// Answers to [`Engine::read`]: events below the position may be shown.
+    pub reads: Vec<(RequestId, Result<Position, Rejection>)>,
+    /// What happened.
+    pub notices: Vec<Notice>,
+    /// Log writes that ended: how long each took, and its bytes.
+    pub writes: Vec<(Duration, u64)>,
+}
+
+/// One group's engine.
+pub struct Engine {
+    io: Io,
+    replica: Replica,
+    effects: Effects,
+    log: Log,
+    index: Index,
+    reader: StoreReader,
+    /// Away while it is being written.
+    superblock: Option<Superblock>,
+    hard_state_write: Option<HardStateWrite>,
+    loads: Tasks<Loaded>,
+    loaded: Vec<Loaded>,
+    written: Vec<Written>,
+    /// Entries whose write has not ended, with its start and its length, in their order.
+    writing: VecDeque<(LogIndex, Instant, u64)>,
+    committed: LogIndex,
+    end: Position,
+    events: u64,
+    epoch: Epoch,
+    disk_full: bool,
+    woken: Arc<Woken>,
+    waker: Waker,
+    fault: Option<Fault>,
+}
+
+struct HardStateWrite {
+    epoch: Epoch,
+    future: Pin<Box<dyn Future<Output = Result<Superblock, DiskError>>>>,
+}
+
+/// Set when something that the engine polls can go on.
+#[derive(Debug, Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// A client wants to change a stream. The answer comes out of a later turn.
+    pub fn propose(&mut self, now: Now, proposal: Proposal<'_>) {
+        self.step(now, Input::Propose(proposal));
+    }
+
+    /// A client wants to read all that was acknowledged before now. The answer comes out of a later
+    /// turn.
+    pub fn read(&mut self, now: Now, request: RequestId) {
+        self.step(now, Input::Read { request });
+    }
+
+    /// Takes in what the disk has done, ends the core's turn, and carries out its effects.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`], and the same one ever after: the node must stop.
+    pub fn turn(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        let result = self.advance(now, output);
+        if let Err(fault) = &result {
+            self.fault = Some(fault.clone());
+        }
+        result
+    }
+
+    /// Whether another turn has something to do already.
+    #[must_use]
+    pub fn wants_turn(&self) -> bool {
+        self.woken.0.load(Ordering::Relaxed) || self.loads.any_woken()
+    }
+
+    /// When to take a turn though the disk says nothing.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.log.next_timer().into_iter().chain(self.index.retry_at()).min()
+    }
+
+    /// Reads what is committed.
+    #[must_use]
+    pub fn reader(&self) -> &StoreReader {
+        &self.reader
+    }
+
+    /// The disk below.
+    #[must_use]
+    pub fn io(&self) -> &Io {
+        &self.io
+    }
+
+    /// The last committed entry, and the address behind it.
+    #[must_use]
+    pub fn committed(&self) -> (LogIndex, Position) {
+        (self.committed, self.end)
+    }
+
+    /// Events in the committed log.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The newest epoch that it has led in, or tries to.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// Whether appends are refused for want of space.
+    #[must_use]
+    pub fn disk_full(&self) -> bool {
+        self.disk_full
+    }
+
+    /// The index, to look at.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Whether the core's invariants hold, for tests.
+    pub fn check(&self) {
+        self.replica.check();
+    }
+
+    /// Ends in good order: waits for the writes under way.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`] where one fails.
+    pub async fn close(self) -> Result<(), Fault> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        Ok(self.log.close().await?)
+    }
+
+    fn step(&mut self, now: Now, input: Input<'_>) {
+        self.replica.step(now, input, &mut self.effects);
+    }
+
+    fn advance(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
+        self.io.turn();
+        self.woken.0.store(false, Ordering::Relaxed);
+        self.take_written(now, output)?;
+        self.take_hard_state(now)?;
+        self.loads.poll(&mut self.loaded);
+        // A load that has nothing to wait for is answered within the turn.
+        loop {
+            self.take_loaded(now)?;
+            self.step(now, Input::EndTurn);
+            self.carry_out(now, output);
+            if self.loaded.is_empty() {
+                break;
+            }
+        }
+        let waker = self.waker.clone();
+        self.index.poll(&mut Context::from_waker(&waker), now.monotonic).map_err(Fault::Index)?;
+        self.note_space(now);
+        // The log hears of the end of what was just submitted only if it is asked once before.
+        self.take_written(now, output)?;
+        if !self.effects.is_empty() {
+            self.woken.0.store(true, Ordering::Relaxed);
+        }
+        self.io.turn();
+        Ok(())
+    }
+
+    fn take_written(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
+        let waker = self.waker.clone();
+        let mut context = Context::from_waker(&waker);
+        self.log.poll(now.monotonic, &mut context, &mut self.written)?;
+        for Written { epoch, index } in std::mem::take(&mut self.written) {
+            self.step(now, Input::EntryWritten { epoch, index });
+            let place = self.writing.iter().position(|(writing, _, _)| *writing == index);
+            let place = place.expect("what was written had been submitted");
+            let (_, started, bytes) = self.writing.remove(place).expect("just found");
+            let nanos = now.monotonic.nanos().saturating_sub(started.nanos());
+            output.writes.push((Duration::from_nanos(nanos), bytes));
+        }
+        Ok(())
+    }
+
+    fn take_hard_state(&mut self, now: Now) -> Result<(), Fault> {
+        let Some(write) = &mut self.hard_state_write else { return Ok(()) };
+        let waker = self.waker.clone();
+        let polled = write.future.as_mut().poll(&mut Context::from_waker(&waker));
+        let Poll::Ready(result) = polled else { return Ok(()) };
+        let epoch = write.epoch;
+        self.hard_state_write = None;
+        self.superblock = Some(result.map_err(Fault::Superblock)?);
+        self.step(now, Input::HardStateWritten { epoch });
+        Ok(())
+    }
+
+    fn take_loaded(&mut self, now: Now) -> Result<(), Fault> {
+        for loaded in std::mem::take(&mut self.loaded) {
+            loaded.step(now, &mut self.replica, &mut self.effects).map_err(Fault::Load)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, now: Now, output: &mut Output) {
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain() {
+            match effect {
+                Effect::WriteHardState(state) => self.write_hard_state(state),
+                Effect::WriteEntry(index) => self.write_entry(now, index),
+                Effect::Commit { index, end } => self.commit(index, end),
+                Effect::LoadHead { stream } => {
+                    let load = load::head(self.reader.clone(), stream);
+                    self.loaded.extend(self.loads.start(load));
+                }
+                Effect::LoadIds { request, stream, first, count } => {
+                    let load = load::ids(self.reader.clone(), request, stream, first, count);
+                    self.loaded.extend(self.loads.start(load));
+                }
+                Effect::Reply { request, outcome } => output.replies.push((request, outcome)),
+                Effect::ServeRead { request, end } => output.reads.push((request, Ok(end))),
+                Effect::RefuseRead { request, rejection } => {
+                    output.reads.push((request, Err(rejection)));
+                }
+                Effect::Notice(notice) => output.notices.push(notice),
+            }
+        }
+        // Carrying out an effect steps nothing, so the buffer can go back.
+        self.effects = effects;
+    }
+
+    fn write_hard_state(&mut self, state: HardState) {
+        let mut superblock = self.superblock.take().expect("one hard state is written at a time");
+        self.epoch = state.epoch;
+        let future =
+            Box::pin(async move { superblock.write_hard_state(state).await.map(|()| superblock) });
+        self.hard_state_write = Some(HardStateWrite { epoch: state.epoch, future });
+        self.woken.0.store(true, Ordering::Relaxed);
+    }
+
+    fn write_entry(&mut self, now: Now, index: LogIndex) {
+        let (entry, body) = self.replica.entry(index);
+        self.writing.push_back((index, now.monotonic, entry.end().since(entry.position)));
+        self.log.append(entry, body);
+    }
+
+    /// What was recovered is in the index since the start; the rest is shown to readers now.
+    fn commit(&mut self, index: LogIndex, end: Position) {
+        while self.committed < index {
+            self.committed = self.committed.next();
+            let (entry, body) = self.replica.entry(self.committed);
+            apply(&mut self.index, entry, body);
+            self.events = entry.events_before + u64::from(entry.event_count);
+        }
+        self.end = end;
+    }
+
+    fn note_space(&mut self, now: Now) {
+        let full = self.log.room() == log::Room::Full || self.index.room() == index::Room::Full;
+        if full != self.disk_full {
+            self.disk_full = full;
+            self.step(now, Input::DiskSpace { full });
+        }
+    }
+}
+
+/// Shows the events of an entry to readers.
+fn apply(index: &mut Index, entry: &EntryHeader, body: &[u8]) {
+    match entry.kind {
+        EntryKind::Epoch => {}
+        EntryKind::Events => {
+            for frame in event::frames(body) {
+                let (offset, frame) = frame.expect("the core made the body, or the log checked it");
+                index.apply(entry.body_position().plus(offset as u64), frame);
+            }
+        }
+    }
+}

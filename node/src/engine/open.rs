@@ -1,0 +1,231 @@
+//! A start: from a data folder, new or used, to an engine that campaigns.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+
+use quorate_core::Replica;
+use quorate_core::effect::Effects;
+use quorate_core::id::Position;
+use quorate_core::input::{Boot, Input};
+use quorate_core::limits::Limits;
+use quorate_core::log::entry::LogEnd;
+use quorate_core::time::Now;
+use quorate_storage::index::{
+    Index, IndexConfig, IndexError, IndexLimits, IndexRecovery, StreamHasher,
+};
+use quorate_storage::io::Io;
+use quorate_storage::log::{self, Home, Log};
+use quorate_storage::read::{ReadLimits, StoreReader};
+use quorate_storage::superblock::{Identity, Superblock, SuperblockError};
+
+use super::tasks::Tasks;
+use super::{Engine, Woken, apply};
+
+/// What an engine is opened with.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineOptions {
+    /// Bounds of the core. The segments' length is the folder's own where it was founded before.
+    pub limits: Limits,
+    /// Bounds of the index.
+    pub index: IndexLimits,
+    /// Bounds of reads.
+    pub reads: ReadLimits,
+    /// Newest part of the log that is kept in memory for readers.
+    pub tail_bytes_max: u64,
+    /// Who the node is, where the folder is new.
+    pub founding: Identity,
+    /// Drawn at random for this start.
+    pub seed: [u8; 32],
+}
+
+/// What a start found and did.
+#[derive(Clone, Debug)]
+pub struct Recovered {
+    /// Who the node is.
+    pub identity: Identity,
+    /// Whether the folder was new.
+    pub founded: bool,
+    /// What the log says of itself.
+    pub log: log::Recovery,
+    /// What the index says of itself.
+    pub index: IndexRecovery,
+    /// Events that were read again, for the index and for the window of recent ids.
+    pub events_replayed: u64,
+}
+
+/// Why a node can't start on this folder.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The superblock is not there as it should be.
+    #[error(transparent)]
+    Superblock(#[from] SuperblockError),
+    /// The log is not there as it should be.
+    #[error(transparent)]
+    Log(#[from] log::OpenError),
+    /// Older parts of the log can't be read, which the index is made from.
+    #[error("the index can't be made again: {0}")]
+    Read(#[from] log::ReadError),
+    /// The index can't be written.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The folder was founded with segments that are too short for these limits.
+    #[error("the data folder has segments of {segment_bytes} bytes: {problem}")]
+    Limits {
+        /// Of the folder.
+        segment_bytes: u32,
+        /// What does not fit.
+        problem: &'static str,
+    },
+}
+
+impl Engine {
+    /// Opens the folder behind `io`, or founds a new one in it, and begins to campaign.
+    ///
+    /// The index is made good from where its files end; older parts of the log are trusted until
+    /// they are read or scrubbed.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] for anything that a node must not serve with.
+    pub async fn open(
+        io: Io,
+        now: Now,
+        options: EngineOptions,
+    ) -> Result<(Self, Recovered), OpenError> {
+        let (superblock, founded) = match Superblock::open(&io).await {
+            Err(SuperblockError::Missing) => {
+                (Superblock::found(&io, options.founding).await?, true)
+            }
+            opened => (opened?, false),
+        };
+        let identity = *superblock.identity();
+        let limits = fitting(options.limits, identity.segment_bytes)?;
+        let settings = log::Settings {
+            home: Home { log: identity.log, disk: identity.disk },
+            node: identity.node,
+            segment_bytes: identity.segment_bytes,
+            tail_bytes_max: options.tail_bytes_max,
+        };
+        let (log, log_recovery) = Log::open(&io, settings).await?;
+        let end = log_recovery.end;
+        let config = IndexConfig {
+            log: identity.log,
+            hasher: StreamHasher::new(&identity.stream_key),
+            limits: options.index,
+        };
+        let (mut index, index_recovery) = Index::open(&io, &config, end.position).await?;
+        let mut replica = Replica::new(limits);
+        let mut effects = Effects::new();
+        let mut replay = Replay { log: &log, index: &mut index, events: 0 };
+        let window = log.reader().start_of_last(limits.recent_ids_max.into(), end.events).await?;
+        replay.rebuild(index_recovery.covered, window).await?;
+        replay.window(window, now, &mut replica, &mut effects).await?;
+        let recovered = Recovered {
+            identity,
+            founded,
+            log: log_recovery,
+            index: index_recovery,
+            events_replayed: replay.events,
+        };
+        let boot = Boot {
+            node: identity.node,
+            disk: identity.disk,
+            log: identity.log,
+            hard_state: superblock.hard_state(),
+            end,
+            seed: options.seed,
+        };
+        replica.step(now, Input::Boot(&boot), &mut effects);
+        let reader = StoreReader::new(log.reader(), index.reader(), options.reads);
+        let engine = Self::new(io, replica, effects, log, index, reader, superblock, end);
+        Ok((engine, recovered))
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "it only puts the parts together")]
+    fn new(
+        io: Io,
+        replica: Replica,
+        effects: Effects,
+        log: Log,
+        index: Index,
+        reader: StoreReader,
+        superblock: Superblock,
+        end: LogEnd,
+    ) -> Self {
+        let woken = Arc::new(Woken::default());
+        Self {
+            io,
+            replica,
+            effects,
+            log,
+            index,
+            reader,
+            epoch: superblock.hard_state().epoch,
+            superblock: Some(superblock),
+            hard_state_write: None,
+            loads: Tasks::new(),
+            loaded: Vec::new(),
+            written: Vec::new(),
+            writing: VecDeque::new(),
+            committed: end.index,
+            end: end.position,
+            events: end.events,
+            disk_full: false,
+            waker: Waker::from(Arc::clone(&woken)),
+            woken,
+            fault: None,
+        }
+    }
+}
+
+/// The limits with the folder's own segments.
+fn fitting(limits: Limits, segment_bytes: u32) -> Result<Limits, OpenError> {
+    let limits = Limits { segment_bytes, ..limits };
+    match limits.problem() {
+        None => Ok(limits),
+        Some(problem) => Err(OpenError::Limits { segment_bytes, problem }),
+    }
+}
+
+/// Reads parts of the log again.
+struct Replay<'a> {
+    log: &'a Log,
+    index: &'a mut Index,
+    events: u64,
+}
+
+impl Replay<'_> {
+    /// Gives the index what its files lack, up to where a record ends, in bounded memory.
+    async fn rebuild(&mut self, from: Position, upto: Position) -> Result<(), OpenError> {
+        let reader = self.log.reader();
+        let mut from = from;
+        while from < upto {
+            let chunk = reader.read_forwards(from, upto).await?;
+            for (entry, body) in chunk.records() {
+                apply(self.index, entry, body);
+                self.events += u64::from(entry.event_count);
+            }
+            from = chunk.end();
+            self.index.make_room().await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the newest entries to the index and to the replica.
+    async fn window(
+        &mut self,
+        from: Position,
+        now: Now,
+        replica: &mut Replica,
+        effects: &mut Effects,
+    ) -> Result<(), OpenError> {
+        let Self { log, index, events } = self;
+        let visited = log.replay(from, |entry, body| {
+            apply(index, entry, body);
+            replica.step(now, Input::Recovered { entry, body }, effects);
+            *events += u64::from(entry.event_count);
+        });
+        Ok(visited.await?)
+    }
+}
