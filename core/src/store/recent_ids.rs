@@ -32,7 +32,7 @@ pub(crate) struct RecentIds {
     keys: Keys,
     max: usize,
     /// Oldest first. Each has a serial number; the front one's is `first`.
-    ring: VecDeque<Recent>,
+    events: VecDeque<Recent>,
     first: u64,
     /// The serial number of the newest event of each stream and id.
     table: HashTable<u64>,
@@ -55,7 +55,7 @@ impl RecentIds {
         if self.complete {
             Position::START
         } else {
-            self.ring.front().map_or(self.start, |oldest| oldest.position)
+            self.events.front().map_or(self.start, |oldest| oldest.position)
         }
     }
 
@@ -72,14 +72,14 @@ impl RecentIds {
         revision: Revision,
         position: Position,
     ) {
-        if self.ring.len() == self.max {
+        if self.events.len() == self.max {
             self.forget_oldest();
         }
         let hash = self.keys.event(stream, id);
-        let serial = self.first + self.ring.len() as u64;
-        self.ring.push_back(Recent { id, stream, hash, revision, position });
-        let Self { ring, first, table, .. } = self;
-        let at = |serial: u64| &ring[(serial - *first) as usize];
+        let serial = self.first + self.events.len() as u64;
+        self.events.push_back(Recent { id, stream, hash, revision, position });
+        let Self { events, first, table, .. } = self;
+        let at = |serial: u64| &events[(serial - *first) as usize];
         if let Some(older) = table.find_mut(hash, |older| at(*older).is(stream, id)) {
             *older = serial;
         } else {
@@ -88,34 +88,34 @@ impl RecentIds {
     }
 
     fn forget_oldest(&mut self) {
-        let oldest = self.ring.front().expect("a full window has an oldest event");
+        let oldest = self.events.front().expect("a full window has an oldest event");
         // A newer event may have taken its place in the table.
         if let Ok(entry) = self.table.find_entry(oldest.hash, |serial| *serial == self.first) {
             entry.remove();
         }
-        self.ring.pop_front();
+        self.events.pop_front();
         self.first += 1;
         self.complete = false;
     }
 
     /// The newest `count` events have become an entry and move on by `bytes`.
     pub(crate) fn settle(&mut self, count: u32, bytes: u64) {
-        for recent in self.ring.iter_mut().rev().take(count as usize) {
+        for recent in self.events.iter_mut().rev().take(count as usize) {
             recent.position = recent.position.plus(bytes);
         }
     }
 
     fn at(&self, serial: u64) -> &Recent {
-        &self.ring[(serial - self.first) as usize]
+        &self.events[(serial - self.first) as usize]
     }
 
     /// The invariants between any two inputs.
     pub(crate) fn check(&self) {
-        assert!(self.ring.len() <= self.max, "the window is bounded");
-        assert!(self.table.len() <= self.ring.len(), "what is looked up is in the window");
-        let positions = self.ring.iter().map(|recent| recent.position);
+        assert!(self.events.len() <= self.max, "the window is bounded");
+        assert!(self.table.len() <= self.events.len(), "what is looked up is in the window");
+        let positions = self.events.iter().map(|recent| recent.position);
         assert!(positions.is_sorted(), "the window is in log order");
-        for recent in &self.ring {
+        for recent in &self.events {
             let newest = self.find(recent.stream, recent.id).expect("every id is found");
             assert!(newest.position >= recent.position, "the newest of an id is found");
         }
@@ -124,7 +124,7 @@ impl RecentIds {
     /// Adds all that decides what it will do to `hasher`.
     pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
         hasher.update(&self.floor().get().to_le_bytes());
-        for recent in &self.ring {
+        for recent in &self.events {
             hasher.update(&recent.id.to_bytes());
             hasher.update(&recent.stream.to_bytes());
             hasher.update(&recent.revision.get().to_le_bytes());
@@ -207,7 +207,7 @@ impl RecoveredIds {
         let mut window = RecentIds {
             keys,
             max: self.max,
-            ring: VecDeque::with_capacity(self.max),
+            events: VecDeque::with_capacity(self.max),
             first: 0,
             // Half empty, so that no insertion has to clear away what was removed before it.
             table: HashTable::with_capacity(2 * self.max),
