@@ -3,17 +3,21 @@
 mod event_frame;
 mod folder;
 mod index;
+mod log;
 mod superblock;
 mod wire;
 
 use crate::fuzz::Target;
 
 /// All of them.
-pub const ALL: [Target; 6] = [
+pub const ALL: [Target; 9] = [
     event_frame::EVENT_FRAME,
     wire::REQUEST,
     wire::REPLY,
     index::MANIFEST,
     index::RUN,
+    log::SEGMENT,
+    log::SEALED,
+    log::STAMP,
     superblock::SUPERBLOCK,
 ];

@@ -87,8 +87,8 @@ fn serves(name: &str, bytes: &[u8]) -> bool {
         let mut sound = recovery.damage.is_none() && recovery.runs > 0;
         for stream in STREAMS {
             let key = reader.key(stream);
-            sound &= reader.last(key).await.is_ok();
-            sound &= reader.positions(key, Revision::FIRST, 100).await.is_ok();
+            sound &= reader.last(key, Position::START).await.is_ok();
+            sound &= reader.positions(key, Revision::FIRST, 100, Position::START).await.is_ok();
         }
         sound && verified.is_ok_and(|report| report.damage.is_empty())
     })
