@@ -18,8 +18,6 @@ pub struct Attempt {
     pub expected: Expected,
     /// What is to be done.
     pub wish: Wish,
-    /// How often it was sent.
-    pub tries: u32,
     /// When it was first sent.
     pub invoked: Moment,
     /// How it ended, as far as the client knows.
@@ -47,7 +45,8 @@ pub enum End {
         /// When the client heard of it.
         at: Moment,
     },
-    /// It was not done.
+    /// It was not done, nor will it be. The refusal of a second try only says so of that try, and
+    /// leaves the attempt unknown.
     Refused {
         /// Why.
         rejection: Rejection,
@@ -109,13 +108,6 @@ impl Attempt {
             Wish::Append(_) | Wish::Tombstone(_) => self.stream.clone(),
             Wish::Delete(_) => format!("$${}", self.stream),
         }
-    }
-
-    /// Whether the answer says that nothing was or will be written. An answer to a second try only
-    /// says so of that try.
-    #[must_use]
-    pub fn is_surely_refused(&self) -> bool {
-        self.tries == 1 && matches!(self.end, End::Refused { .. })
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) mod tests {
         let end = End::Done { appended, at: moments.1 };
         let wish = Wish::Append(vec![frame(number, stream)]);
         let (stream, expected) = (stream.to_owned(), Expected::Any);
-        Attempt { stream, expected, wish, tries: 1, invoked: moments.0, end }
+        Attempt { stream, expected, wish, invoked: moments.0, end }
     }
 
     #[track_caller]

@@ -18,13 +18,14 @@ pub struct Model {
 }
 
 /// State of one stream.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
     /// Revision of its last event.
     pub last: Option<Revision>,
     /// Whether it is closed for ever.
     pub tombstoned: bool,
     truncate_before: u64,
+    count_max: u64,
     has_metadata: bool,
 }
 
@@ -37,7 +38,8 @@ impl Model {
         if let Some(owner) = event.stream.strip_prefix("$$") {
             let owner = self.streams.entry(owner.to_owned()).or_default();
             owner.has_metadata = true;
-            owner.truncate_before = truncate_before(&event.data);
+            owner.truncate_before = number(&event.data, "\"$tb\":").unwrap_or(0);
+            owner.count_max = number(&event.data, "\"$maxCount\":").unwrap_or(u64::MAX);
         }
     }
 
@@ -49,6 +51,30 @@ impl Model {
             stream.tombstoned |= self.streams.get(owner).is_some_and(|owner| owner.tombstoned);
         }
         stream
+    }
+
+    /// What a reader of the stream sees of the log; `None` where the stream is not to be found.
+    #[must_use]
+    pub fn visible(&self, name: &str, log: &[Logged]) -> Option<Vec<Logged>> {
+        let stream = self.stream(name);
+        let last = stream.last.filter(|_| !stream.tombstoned && !stream.is_deleted())?;
+        let shown = |event: &&Logged| {
+            let newest = last.get() - event.revision.get() < stream.count_max;
+            event.stream == name && event.revision.get() >= stream.truncate_before && newest
+        };
+        Some(log.iter().filter(shown).cloned().collect())
+    }
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            last: None,
+            tombstoned: false,
+            truncate_before: 0,
+            count_max: u64::MAX,
+            has_metadata: false,
+        }
     }
 }
 
@@ -76,13 +102,12 @@ impl Stream {
     }
 }
 
-/// The number behind `"$tb":`, by plain search: the workload writes no strings that look like it.
-fn truncate_before(metadata: &[u8]) -> u64 {
+/// The number behind `field`, by plain search: the workload writes no strings that look like it.
+fn number(metadata: &[u8], field: &str) -> Option<u64> {
     let text = String::from_utf8_lossy(metadata);
-    let Some((_, rest)) = text.split_once("\"$tb\":") else { return 0 };
-    let digits: String =
-        rest.trim_start().chars().take_while(|character| character.is_ascii_digit()).collect();
-    digits.parse().unwrap_or(0)
+    let (_, rest) = text.split_once(field)?;
+    let digits = rest.trim_start().chars().take_while(char::is_ascii_digit);
+    digits.collect::<String>().parse().ok()
 }
 
 #[cfg(test)]

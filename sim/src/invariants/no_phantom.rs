@@ -1,17 +1,18 @@
 //! Each event of the log was wanted by somebody, and nothing that was surely refused is there (23).
 
-use crate::history::Evidence;
+use crate::history::{End, Evidence};
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
     for (place, (event, owner)) in evidence.log.iter().zip(&evidence.owner).enumerate() {
         match owner {
             None if revives(evidence, place) => {}
             None => return Err(format!("nobody wrote {} {}", event.stream, event.id)),
-            Some(owner) if evidence.attempts[*owner].is_surely_refused() => {
+            Some(owner) => {
                 let end = &evidence.attempts[*owner].end;
-                return Err(format!("{} {} is there, and was {end:?}", event.stream, event.id));
+                if matches!(end, End::Refused { .. }) {
+                    return Err(format!("{} {} is there, and was {end:?}", event.stream, event.id));
+                }
             }
-            Some(_) => {}
         }
     }
     Ok(())
