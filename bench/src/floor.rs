@@ -1,0 +1,146 @@
+//! What this machine can do at best: the time below which no append can come.
+//!
+//! An acknowledged append needs at least one round trip between two processes and one durable
+//! write, one behind the other. Both are measured as barely as possible: blocking system calls, one
+//! at a time, without encryption, checksums or an event loop. Every result of an append is printed
+//! beside it.
+
+use std::fs::OpenOptions;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use quorate_storage::buffer::AlignedBuffer;
+use serde::Serialize;
+
+const ROUND_TRIPS: usize = 5_000;
+/// An append of 256 bytes, with its frame.
+const DATAGRAM_BYTES: usize = 384;
+const WRITES: usize = 1_000;
+const WRITE_BYTES: usize = 4096;
+/// A lost datagram is not answered at all.
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+
+/// Medians of one measurement.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Floor {
+    /// A datagram to another process and back.
+    pub(crate) udp_rtt_us: f64,
+    /// 4 KiB on stable storage, in a file whose space is already written.
+    pub(crate) durable_write_us: f64,
+}
+
+impl Floor {
+    /// Measures both.
+    ///
+    /// - `data`: a folder on the disk that is meant
+    pub(crate) fn measure(data: &Path) -> io::Result<Self> {
+        Ok(Self { udp_rtt_us: round_trip()?, durable_write_us: durable_write(data)? })
+    }
+
+    /// Below this no single append can come.
+    pub(crate) fn sum_us(&self) -> f64 {
+        self.udp_rtt_us + self.durable_write_us
+    }
+}
+
+fn round_trip() -> io::Result<f64> {
+    let mut echo = Command::new(std::env::current_exe()?)
+        .arg("echo")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let stdout = echo.stdout.take().expect("it is piped");
+    let measured = measure_round_trip(&mut BufReader::new(stdout));
+    // The child ends by itself when its standard input does.
+    drop(echo.stdin.take());
+    echo.wait()?;
+    measured
+}
+
+fn measure_round_trip(stdout: &mut impl BufRead) -> io::Result<f64> {
+    let mut line = String::new();
+    stdout.read_line(&mut line)?;
+    let port: u16 = line.trim().parse().map_err(io::Error::other)?;
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect((Ipv4Addr::LOCALHOST, port))?;
+    socket.set_read_timeout(Some(ANSWER_MAX))?;
+    let mut bytes = [7; DATAGRAM_BYTES];
+    let mut times = Vec::with_capacity(ROUND_TRIPS);
+    for _ in 0..ROUND_TRIPS {
+        let start = Instant::now();
+        socket.send(&bytes)?;
+        socket.recv(&mut bytes)?;
+        times.push(start.elapsed());
+    }
+    Ok(median_us(&mut times))
+}
+
+/// The other process: sends every datagram back, until its standard input ends.
+pub(crate) fn echo() -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    println!("{}", socket.local_addr()?.port());
+    std::thread::spawn(move || {
+        let mut bytes = [0; DATAGRAM_BYTES];
+        while let Ok((count, from)) = socket.recv_from(&mut bytes) {
+            // Whoever does not hear the answer sees that by itself.
+            let _sent = socket.send_to(&bytes[..count], from);
+        }
+    });
+    let mut rest = Vec::new();
+    io::stdin().read_to_end(&mut rest)?;
+    Ok(())
+}
+
+/// The log's own way of writing: direct, durable when it returns, into space that is filled.
+fn durable_write(data: &Path) -> io::Result<f64> {
+    let path = data.join(format!("floor-{}.tmp", std::process::id()));
+    let measured = measure_durable_write(&path);
+    let removed = std::fs::remove_file(&path);
+    let time = measured?;
+    removed?;
+    Ok(time)
+}
+
+fn measure_durable_write(path: &Path) -> io::Result<f64> {
+    let filled = OpenOptions::new().create_new(true).write(true).open(path)?;
+    filled.write_all_at(&vec![0; WRITES * WRITE_BYTES], 0)?;
+    filled.sync_all()?;
+    let flags = libc::O_DIRECT | libc::O_DSYNC;
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+    let mut buffer = AlignedBuffer::zeroed(WRITE_BYTES);
+    buffer.fill(7);
+    let mut times = Vec::with_capacity(WRITES);
+    for index in 0..WRITES {
+        let start = Instant::now();
+        file.write_all_at(&buffer, (index * WRITE_BYTES) as u64)?;
+        times.push(start.elapsed());
+    }
+    Ok(median_us(&mut times))
+}
+
+fn median_us(times: &mut [Duration]) -> f64 {
+    times.sort_unstable();
+    let nanos = times[times.len() / 2].as_nanos() as f64;
+    (nanos / 100.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_middle_in_microseconds() {
+        let mut times = [9, 1, 5].map(Duration::from_millis);
+        assert_eq!(median_us(&mut times), 5000.0);
+        assert_eq!(median_us(&mut [Duration::from_nanos(1_260)]), 1.3);
+    }
+
+    #[test]
+    fn a_missing_folder_is_an_error() {
+        assert!(durable_write(Path::new("no/such/folder")).is_err());
+    }
+}
