@@ -31,7 +31,7 @@ pub struct OpId(pub(crate) u64);
 pub enum Access {
     /// Past the page cache: what is read is what the disk holds. For writes and recovery.
     Direct,
-    /// Through the page cache, without read-ahead. For reads of what is already durable.
+    /// Through the page cache, without read-ahead. Only for reads, of what is already durable.
     Cached,
 }
 

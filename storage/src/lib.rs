@@ -13,5 +13,6 @@ pub mod log;
 pub mod read;
 pub mod superblock;
 
+pub mod log;
 #[cfg(test)]
 mod test_folder;

@@ -190,12 +190,33 @@ fn a_read_past_the_end_fails() {
 }
 
 #[test]
+fn a_file_open_for_cached_reads_is_not_written_to() {
+    for_each_disk("reader", |start| {
+        let io = start();
+        let writer = create(&io, "a", 1);
+        let (reader, _) = open(&io, "a", Access::Cached);
+        for _ in 0..600 {
+            for durability in [Durability::None, Durability::Durable] {
+                let error = run(&io, write(reader, 0, filled(1, 1), durability)).unwrap_err();
+                assert_eq!(error.kind, DiskErrorKind::Failed, "{error}");
+            }
+        }
+        run(&io, write(writer, 0, filled(1, 2), Durability::Durable)).unwrap();
+        assert_eq!(read(&io, reader, 0, 1).unwrap(), vec![2; SECTOR]);
+    });
+}
+
+#[test]
 fn more_operations_than_the_disk_takes_at_once_all_complete() {
     for_each_disk("many", |start| {
         let io = start();
         let file = create(&io, "a", 1000);
+        let durability = |sector| match sector % 8 {
+            0 => Durability::Durable,
+            _ => Durability::None,
+        };
         let writes: Vec<_> = (0..1000)
-            .map(|sector| io.run(write(file, sector, filled(1, sector as u8), Durability::None)))
+            .map(|sector| io.run(write(file, sector, filled(1, sector as u8), durability(sector))))
             .collect();
         for write in writes {
             io.block_on(write).unwrap();

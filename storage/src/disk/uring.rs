@@ -5,7 +5,12 @@
 //! `COOP_TASKRUN`, so completions appear with the next system call of this thread, such as the
 //! wait of its event loop, and do not interrupt it before.
 //!
-//! Buffers are not registered: docs/decisions/0013 has the figures.
+//! A durable write is one call with `RWF_DSYNC` where the device makes single writes durable. Where
+//! it needs a flush after the write, the kernel does that flush on a worker that is bound to one
+//! processor, and waits there for the next tick if the processor is busy: 4 ms where 0.1 ms is
+//! usual. So there a write and a flush are linked instead; the flush then runs on whichever
+//! processor is free. docs/decisions/0014 has the figures for this, and 0013 those for buffers,
+//! which are not registered.
 //!
 //! This is the only file of the project with unsafe code. It rests on one rule: whatever an entry
 //! in the ring points to belongs to its [`Task`], lies on the heap, and is kept in `slots` until
@@ -19,23 +24,31 @@ use std::collections::{HashMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::rc::Rc;
 
 use io_uring::IoUring;
+use io_uring::squeue::Flags;
 
-use self::task::{KernelPath, Next, OpenFile, Task, Transfer};
+use self::task::{KernelPath, Next, OpenFile, Task, Transfer, Writing};
 use super::folder::{Folder, check_read, check_write};
-use super::{Completion, Disk, DiskError, DiskKind, Done, FileId, Op, OpId};
+use super::{Completion, Disk, DiskError, DiskKind, Done, Durability, FileId, Op, OpId};
 
-/// Operations that the kernel works on at once; more of them wait here. Each has at most one entry
-/// in the ring, so neither of its queues overflows.
+/// Operations that the kernel works on at once; more of them wait here. Each has at most two linked
+/// entries in the ring and one completion, so neither of its queues overflows.
 const IN_FLIGHT_MAX: u32 = 256;
+const ENTRIES_MAX: u32 = 2 * IN_FLIGHT_MAX;
+
+/// In an entry's `user_data` beside the slot: it is the linked one.
+const LINKED: u64 = 1 << 32;
 
 /// A folder on a real file system, through one ring of the kernel.
 pub struct UringDisk {
     uring: IoUring,
     folder: Folder,
+    /// How a durable write is made.
+    durable: Writing,
     files: HashMap<FileId, Rc<OpenFile>>,
     /// Submitted, not yet given to the kernel.
     waiting: VecDeque<(OpId, Task)>,
@@ -59,9 +72,12 @@ impl UringDisk {
     pub fn open(path: &Path, direct: bool) -> Result<Self, DiskError> {
         let uring = make_uring()
             .map_err(|error| super::folder::disk_error("use io_uring on", path, &error))?;
+        let can_link = uring.params().is_feature_skip_cqe_on_success();
+        let flushes = can_link && direct && needs_flush(path);
         Ok(Self {
             uring,
             folder: Folder::open(path, direct)?,
+            durable: if flushes { Writing::Flushed } else { Writing::Flagged },
             files: HashMap::new(),
             waiting: VecDeque::new(),
             slots: (0..IN_FLIGHT_MAX).map(|_| None).collect(),
@@ -99,7 +115,11 @@ impl UringDisk {
             Op::Write { file, offset, buffer, durability } => {
                 let file = self.file(file);
                 check_write(&file.path, file.bytes, offset, buffer.len());
-                Task::Write(Transfer { file, offset, buffer, bytes_done: 0 }, durability)
+                let writing = match durability {
+                    Durability::None => Writing::Plain,
+                    Durability::Durable => self.durable,
+                };
+                Task::Write(Transfer { file, offset, buffer, bytes_done: 0 }, writing)
             }
             Op::Read { file, offset, buffer } => {
                 let file = self.file(file);
@@ -144,12 +164,24 @@ impl UringDisk {
     /// Puts the next call of a slot's task into the ring.
     fn push(&mut self, slot: usize) {
         let (_, task) = self.slots[slot].as_mut().expect("the slot is taken");
-        let entry = task.call().user_data(slot as u64);
-        // SAFETY: all that the entry points to belongs to the task, on the heap, and its files are
-        // open. The task stays in its slot until `settle` finds the completion of this entry;
-        // `drop` waits for that too, or leaks the slots.
-        let pushed = unsafe { self.uring.submission().push(&entry) };
-        pushed.expect("the ring has an entry for each slot");
+        let call = task.call().user_data(slot as u64);
+        let mut submission = self.uring.submission();
+        let pushed = match task.linked_call() {
+            None => {
+                // SAFETY: all that the entry points to belongs to the task, on the heap, and its
+                // files are open. The task stays in its slot until `settle` finds the completion
+                // of this entry; `drop` waits for that too, or leaks the slots.
+                unsafe { submission.push(&call) }
+            }
+            Some(linked) => {
+                let call = call.flags(Flags::IO_LINK | Flags::SKIP_SUCCESS);
+                let linked = linked.user_data(slot as u64 | LINKED);
+                // SAFETY: as above. Of the two the kernel reports the second if it comes to run,
+                // and else the first, so the one completion is the end of both.
+                unsafe { submission.push_multiple(&[call, linked]) }
+            }
+        };
+        pushed.expect("the ring has two entries for each slot");
     }
 
     /// Gives the kernel all that is in the ring, and waits for so many completions.
@@ -182,12 +214,14 @@ impl UringDisk {
     /// Takes in what the kernel has completed.
     fn settle(&mut self) {
         while let Some(entry) = { self.uring.completion().next() } {
-            let slot = usize::try_from(entry.user_data()).expect("it is an index");
+            let is_linked = entry.user_data() & LINKED != 0;
+            let slot = usize::try_from(entry.user_data() & !LINKED).expect("it is an index");
             let (op, task) = self.slots[slot].as_mut().expect("the slot is taken");
             let op = *op;
             let result = usize::try_from(entry.result())
                 .map_err(|_| io::Error::from_raw_os_error(-entry.result()));
             let next = match result {
+                result if is_linked => task.advance_linked(result),
                 Ok(_) if task.is_opening() => {
                     // SAFETY: the kernel has just made this descriptor for this task, and nobody
                     // else knows of it.
@@ -293,9 +327,23 @@ fn make_uring() -> io::Result<IoUring> {
         .setup_coop_taskrun()
         .setup_taskrun_flag()
         .setup_submit_all()
-        .build(IN_FLIGHT_MAX);
+        .build(ENTRIES_MAX);
     match cooperative {
-        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => IoUring::new(IN_FLIGHT_MAX),
+        Err(error) if error.raw_os_error() == Some(libc::EINVAL) => IoUring::new(ENTRIES_MAX),
         made => made,
     }
+}
+
+/// Whether a device keeps writes in a cache, and can't write one through it: `false` where the
+/// system does not tell.
+fn needs_flush(path: &Path) -> bool {
+    let Ok(metadata) = std::fs::metadata(path) else { return false };
+    let device = metadata.dev();
+    let block = format!("/sys/dev/block/{}:{}", libc::major(device), libc::minor(device));
+    let read = |name| std::fs::read_to_string(format!("{block}/{name}")).ok();
+    // A partition has no queue of its own, but its disk does.
+    let queue = |name| read(format!("queue/{name}")).or_else(|| read(format!("../queue/{name}")));
+    let (cache, through) = (queue("write_cache"), queue("fua"));
+    cache.is_some_and(|text| text.trim() == "write back")
+        && through.is_some_and(|text| text.trim() == "0")
 }

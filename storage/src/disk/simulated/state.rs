@@ -8,7 +8,7 @@ use super::image::{Image, Inode, SECTOR_BYTES, Survival};
 use super::random::Random;
 use crate::buffer::AlignedBuffer;
 use crate::disk::{
-    Completion, DiskError, DiskErrorKind, Done, Durability, FileId, FileName, Op, OpId,
+    Access, Completion, DiskError, DiskErrorKind, Done, Durability, FileId, FileName, Op, OpId,
 };
 
 /// All there is of a medium and the process that uses it.
@@ -31,7 +31,7 @@ pub(super) struct State {
     pub(super) holds: bool,
     queue: Vec<Pending>,
     completions: Vec<Completion>,
-    open: BTreeMap<FileId, Inode>,
+    open: BTreeMap<FileId, (Inode, Access)>,
     files_opened: u32,
 }
 
@@ -124,7 +124,7 @@ impl State {
     }
 
     fn inode(&self, file: FileId) -> Inode {
-        *self.open.get(&file).expect("only open files are used")
+        self.open.get(&file).expect("only open files are used").0
     }
 
     /// Lets all that was submitted happen.
@@ -203,17 +203,21 @@ impl State {
         let inode = || inode.expect("looked up when it was submitted");
         match pending.op {
             Op::Create { name, bytes } => self.create(&name, bytes),
-            Op::Open { name, access: _ } => {
+            Op::Open { name, access } => {
                 let (inode, bytes) = self.image.open(&name)?;
-                Ok(self.opened(inode, bytes))
+                Ok(self.opened(inode, bytes, access))
             }
             Op::Close { file } => {
                 self.open.remove(&file);
                 Ok(Done::Nothing)
             }
-            Op::Write { offset, buffer, durability, .. } => {
-                self.write(inode(), offset, buffer, durability)
-            }
+            Op::Write { file, offset, buffer, durability } => match self.open.get(&file) {
+                Some((inode, Access::Cached)) => Err(DiskError {
+                    kind: DiskErrorKind::Failed,
+                    message: format!("write {}: it is open for reads only", self.name(*inode)),
+                }),
+                Some((_, Access::Direct)) | None => self.write(inode(), offset, buffer, durability),
+            },
             Op::Read { offset, buffer, .. } => self.read(inode(), offset, buffer),
             Op::Sync { .. } => self.sync(inode()),
             Op::Rename { from, to } => {
@@ -224,10 +228,10 @@ impl State {
         }
     }
 
-    fn opened(&mut self, inode: Inode, bytes: u64) -> Done {
+    fn opened(&mut self, inode: Inode, bytes: u64, access: Access) -> Done {
         self.files_opened += 1;
         let file = FileId(self.files_opened);
-        self.open.insert(file, inode);
+        self.open.insert(file, (inode, access));
         Done::Opened { file, bytes }
     }
 
@@ -245,7 +249,7 @@ impl State {
             return Err(self.failed(Fault::FailedName, "create", name.clone(), 0));
         }
         let inode = self.image.create(name, bytes);
-        Ok(self.opened(inode, bytes))
+        Ok(self.opened(inode, bytes, Access::Direct))
     }
 
     fn change_name(

@@ -15,7 +15,7 @@ use io_uring::{opcode, squeue};
 
 use crate::buffer::AlignedBuffer;
 use crate::disk::folder::{disk_error, transfer_error};
-use crate::disk::{Access, DiskError, Done, Durability};
+use crate::disk::{Access, DiskError, Done};
 
 /// A path as the kernel takes it.
 pub(super) struct KernelPath {
@@ -45,6 +45,17 @@ pub(super) struct OpenFile {
     pub(super) unsynced_name: Cell<Option<Arc<File>>>,
 }
 
+/// How a write is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// It is not durable.
+    Plain,
+    /// The write itself is durable, by its flag.
+    Flagged,
+    /// The write is linked to a flush of its file that comes right behind it.
+    Flushed,
+}
+
 /// How many bytes of a transfer are done: the kernel may stop half-way.
 pub(super) struct Transfer {
     pub(super) file: Rc<OpenFile>,
@@ -70,7 +81,7 @@ pub(super) enum Task {
         /// Once it is open; next the kernel is told not to read ahead.
         file: Option<File>,
     },
-    Write(Transfer, Durability),
+    Write(Transfer, Writing),
     Read(Transfer),
     Sync {
         file: Rc<OpenFile>,
@@ -127,7 +138,7 @@ impl Task {
             Self::Open { file: Some(file), .. } => {
                 opcode::Fadvise::new(fd(file), 0, libc::POSIX_FADV_RANDOM).build()
             }
-            Self::Write(transfer, durability) => transfer.write(*durability),
+            Self::Write(transfer, writing) => transfer.write(*writing),
             Self::Read(transfer) => transfer.read(),
             Self::Sync { file, file_done: false, .. } => {
                 opcode::Fsync::new(fd(&file.descriptor)).flags(FsyncFlags::DATASYNC).build()
@@ -147,6 +158,32 @@ impl Task {
             Self::Rename { folder, done: true, .. } | Self::Remove { folder, done: true, .. } => {
                 opcode::Fsync::new(fd(folder)).build()
             }
+        }
+    }
+
+    /// The call that is linked to the one to make next, if there is one. The kernel reports the end
+    /// of this one only, or that of the first where it fails or stops half-way.
+    pub(super) fn linked_call(&self) -> Option<squeue::Entry> {
+        match self {
+            Self::Write(transfer, Writing::Flushed) => {
+                let file = fd(&transfer.file.descriptor);
+                Some(opcode::Fsync::new(file).flags(FsyncFlags::DATASYNC).build())
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes in what the linked call gave.
+    pub(super) fn advance_linked(&mut self, result: io::Result<usize>) -> Next {
+        match (self, result) {
+            // The flush ran, so the whole write was done.
+            (Self::Write(transfer, Writing::Flushed), Ok(_)) => {
+                transfer.advance("write", transfer.buffer.len() - transfer.bytes_done)
+            }
+            (Self::Write(transfer, Writing::Flushed), Err(error)) => {
+                Next::Finished(Err(disk_error("flush a write to", &transfer.file.path, &error)))
+            }
+            _ => unreachable!("only such writes have a linked call"),
         }
     }
 
@@ -243,10 +280,10 @@ impl Task {
 }
 
 impl Transfer {
-    fn write(&mut self, durability: Durability) -> squeue::Entry {
-        let flags = match durability {
-            Durability::None => 0,
-            Durability::Durable => libc::RWF_DSYNC,
+    fn write(&mut self, writing: Writing) -> squeue::Entry {
+        let flags = match writing {
+            Writing::Plain | Writing::Flushed => 0,
+            Writing::Flagged => libc::RWF_DSYNC,
         };
         let rest = &self.buffer[self.bytes_done..];
         opcode::Write::new(fd(&self.file.descriptor), rest.as_ptr(), length(rest))
@@ -328,7 +365,7 @@ mod tests {
     #[test]
     fn a_transfer_goes_on_where_the_kernel_stopped() {
         let interrupted = || Err(io::Error::from_raw_os_error(libc::EINTR));
-        for task in [Task::Read(transfer(8192)), Task::Write(transfer(8192), Durability::Durable)] {
+        for task in [Task::Read(transfer(8192)), Task::Write(transfer(8192), Writing::Flagged)] {
             match finish(task, &[interrupted(), Ok(4096), interrupted(), Ok(4096)]) {
                 Ok(Done::Transferred(buffer)) => assert_eq!(buffer.len(), 8192),
                 other => panic!("{other:?}"),
@@ -337,11 +374,32 @@ mod tests {
     }
 
     #[test]
+    fn a_flush_ends_the_write_before_it() {
+        let task = || Task::Write(transfer(8192), Writing::Flushed);
+        let mut half_way = task();
+        assert!(half_way.linked_call().is_some());
+        assert!(matches!(half_way.advance(Ok(4096)), Next::Call), "the rest, and its flush");
+        for mut task in [task(), half_way] {
+            match task.advance_linked(Ok(0)) {
+                Next::Finished(Ok(Done::Transferred(buffer))) => assert_eq!(buffer.len(), 8192),
+                _ => panic!("it does not end"),
+            }
+        }
+        match task().advance_linked(Err(io::Error::from_raw_os_error(libc::EIO))) {
+            Next::Finished(Err(error)) => {
+                let expected = "flush a write to /d/f: Input/output error (os error 5)";
+                assert_eq!(error.message, expected);
+            }
+            _ => panic!("a failed flush fails the write"),
+        }
+    }
+
+    #[test]
     fn a_transfer_that_gets_nowhere_fails() {
         let error = finish(Task::Read(transfer(8192)), &[Ok(4096), Ok(0)]).unwrap_err();
         assert_eq!(error.message, "read 8192 bytes at 4096 of /d/f: unexpected end of file");
         let failed = Err(io::Error::from_raw_os_error(libc::EIO));
-        let task = Task::Write(transfer(4096), Durability::Durable);
+        let task = Task::Write(transfer(4096), Writing::Plain);
         let error = finish(task, &[failed]).unwrap_err();
         let expected = "write 4096 bytes at 4096 of /d/f: Input/output error (os error 5)";
         assert_eq!(error.message, expected);
