@@ -3,30 +3,25 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::ValueEnum;
-
+use super::output::Format;
 use crate::config::{Config, Flags, Loaded, SETTINGS};
 
 /// What `quorate config` takes: the flags of `quorate serve`, to see what it would do.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  quorate config
+  quorate config --config quorate.toml -o json
+  QUORATE_DATA=/var/lib/quorate quorate config
+
+A flag wins over the environment, that over the file, and that over the default.")]
 pub struct Arguments {
-    /// How to print
-    #[arg(short, long, value_enum, default_value = "text")]
-    output: Output,
     #[command(flatten)]
     flags: Flags,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Output {
-    /// A table for people
-    Text,
-    /// One object a line
-    Json,
-}
-
 /// Prints every setting, its value, unit and origin.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: &Arguments, format: Format) -> ExitCode {
     let loaded = match Config::load(&arguments.flags, |name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
         Err(error) => {
@@ -34,9 +29,9 @@ pub fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let text = match arguments.output {
-        Output::Text => table(&loaded),
-        Output::Json => lines(&loaded),
+    let text = match format {
+        Format::Text => table(&loaded),
+        Format::Json => lines(&loaded),
     };
     match io::stdout().write_all(text.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,

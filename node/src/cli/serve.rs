@@ -7,6 +7,14 @@ use crate::serve::serve;
 
 /// What `quorate serve` takes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  quorate serve
+  quorate serve --data /var/lib/quorate --listen 0.0.0.0:2113
+  quorate serve --config quorate.toml
+
+The first start makes the data folder and development certificates in it. Each flag below is also a
+setting of the file and of the environment: see `quorate config`.")]
 pub struct Arguments {
     /// Stop when standard input ends, so as not to outlive whoever holds its other end
     #[arg(long, hide = true)]

@@ -1,0 +1,193 @@
+//! `quorate status`: how a node is, in plain words first.
+
+use quorate_core::id::{ClusterId, Lineage};
+use quorate_net::wire::{NodeStatus, Serving};
+use serde_json::{Map, Value, json};
+
+use super::connection::{self, Options};
+use super::failure::Failure;
+use super::output::Output;
+
+/// Say how the node is, in plain words first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  quorate status
+  quorate status -o json | jq .serving
+  quorate status --uri quorate://store-1.example.com:2113 --ca ca.pem
+
+`serving` is everything, reads_disk_full, not_yet or no_more.
+The exit code is 0 where a node answered, whatever it said, and 5 where none did.")]
+pub struct Arguments {}
+
+/// Asks, and prints the answer.
+///
+/// # Errors
+///
+/// Where no node answers.
+pub(crate) async fn run(
+    options: &Options,
+    Arguments {}: &Arguments,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let client = connection::connect(options).await?;
+    let status = client.status().await.map_err(connection::status_failure)?;
+    output.result(&text(&options.uri, &status), &object(&options.uri, &status));
+    output.flush().await
+}
+
+const fn serving_name(serving: Serving) -> &'static str {
+    match serving {
+        Serving::Everything => "everything",
+        Serving::ReadsDiskFull => "reads_disk_full",
+        Serving::NotYet => "not_yet",
+        Serving::NoMore => "no_more",
+    }
+}
+
+const fn serving_words(serving: Serving) -> &'static str {
+    match serving {
+        Serving::Everything => "is well: it takes appends and serves reads",
+        Serving::ReadsDiskFull => {
+            "serves reads, but its disk is full: appends are refused until there is space"
+        }
+        Serving::NotYet => "is starting: it takes no appends and serves no reads yet",
+        Serving::NoMore => "is stopping",
+    }
+}
+
+fn text(uri: &str, status: &NodeStatus) -> String {
+    let mut text = format!(
+        "The node at {uri} {}.\nIt has {} events and has been up for {}.\n",
+        serving_words(status.serving),
+        indicatif::HumanCount(status.events),
+        duration(status.uptime_seconds),
+    );
+    for warning in &status.warnings {
+        text += &format!("Warning: {warning}\n");
+    }
+    text.push('\n');
+    let facts = [
+        ("version", status.version.clone()),
+        ("cluster", ClusterId::from_bytes(status.cluster).to_string()),
+        ("lineage", Lineage::from_bytes(status.lineage).to_string()),
+        ("group", status.group.to_string()),
+        ("node", status.node.to_string()),
+        ("epoch", status.epoch.to_string()),
+        ("committed_index", status.committed_index.to_string()),
+        ("committed_position", status.committed_position.to_string()),
+        ("data", status.data.clone()),
+        ("disk", status.disk.clone()),
+    ];
+    let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let details = status.details.iter().map(|detail| (detail.name.clone(), detail.value.clone()));
+    for (name, value) in facts.chain(details) {
+        text += &format!("  {name:<24}  {value}\n");
+    }
+    text
+}
+
+fn object(uri: &str, status: &NodeStatus) -> Value {
+    let details: Map<String, Value> = status
+        .details
+        .iter()
+        .map(|detail| {
+            let number = detail.value.parse::<u64>().map(Value::from);
+            (detail.name.clone(), number.unwrap_or_else(|_| Value::from(detail.value.as_str())))
+        })
+        .collect();
+    json!({
+        "uri": uri,
+        "serving": serving_name(status.serving),
+        "events": status.events,
+        "uptime_seconds": status.uptime_seconds,
+        "warnings": status.warnings,
+        "version": status.version,
+        "cluster": ClusterId::from_bytes(status.cluster).to_string(),
+        "lineage": Lineage::from_bytes(status.lineage).to_string(),
+        "group": status.group,
+        "node": status.node,
+        "epoch": status.epoch,
+        "committed_index": status.committed_index,
+        "committed_position": status.committed_position,
+        "data": status.data,
+        "disk": status.disk,
+        "details": details,
+    })
+}
+
+/// A time span in its two largest units.
+fn duration(seconds: u64) -> String {
+    let count =
+        |number: u64, unit: &str| format!("{number} {unit}{}", if number == 1 { "" } else { "s" });
+    match seconds {
+        0..60 => count(seconds, "second"),
+        60..3600 => format!("{} {}", count(seconds / 60, "minute"), count(seconds % 60, "second")),
+        3600..86_400 => {
+            format!("{} {}", count(seconds / 3600, "hour"), count(seconds / 60 % 60, "minute"))
+        }
+        86_400.. => {
+            format!("{} {}", count(seconds / 86_400, "day"), count(seconds / 3600 % 24, "hour"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_net::wire::Detail;
+
+    use super::*;
+
+    fn status() -> NodeStatus {
+        NodeStatus {
+            version: "0.1.0".to_owned(),
+            cluster: [1; 16],
+            group: 0,
+            lineage: [2; 16],
+            node: 1,
+            serving: Serving::Everything,
+            epoch: 3,
+            committed_index: 40,
+            committed_position: 163_840,
+            events: 336_776,
+            uptime_seconds: 61,
+            data: "/var/lib/quorate".to_owned(),
+            disk: "fallback".to_owned(),
+            warnings: vec!["io_uring is refused".to_owned()],
+            details: vec![
+                Detail { name: "log_bytes".to_owned(), value: "163840".to_owned() },
+                Detail { name: "scrub".to_owned(), value: "done".to_owned() },
+            ],
+        }
+    }
+
+    #[test]
+    fn plain_words_come_first() {
+        let text = text("quorate://a:1", &status());
+        let (words, facts) = text.split_once("\n\n").unwrap();
+        assert_eq!(
+            words,
+            "The node at quorate://a:1 is well: it takes appends and serves reads.\n\
+             It has 336,776 events and has been up for 1 minute 1 second.\n\
+             Warning: io_uring is refused"
+        );
+        assert!(facts.contains("  log_bytes                 163840\n"), "{facts}");
+    }
+
+    #[test]
+    fn numbers_are_numbers_for_programs() {
+        let object = object("quorate://a:1", &status());
+        assert_eq!(object["serving"], "everything");
+        assert_eq!(object["events"], 336_776);
+        assert_eq!(object["details"], json!({"log_bytes": 163_840, "scrub": "done"}));
+        assert_eq!(object["cluster"], "01010101-0101-0101-0101-010101010101");
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration(0), "0 seconds");
+        assert_eq!(duration(3599), "59 minutes 59 seconds");
+        assert_eq!(duration(3600), "1 hour 0 minutes");
+        assert_eq!(duration(90_000), "1 day 1 hour");
+    }
+}
