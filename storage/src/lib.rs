@@ -13,6 +13,5 @@ pub mod log;
 pub mod read;
 pub mod superblock;
 
-pub mod log;
 #[cfg(test)]
 mod test_folder;
