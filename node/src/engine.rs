@@ -19,10 +19,9 @@ use std::time::Duration;
 
 use quorate_core::Replica;
 use quorate_core::effect::{Effect, Effects};
-use quorate_core::event;
 use quorate_core::id::{Epoch, LogIndex, Position, RequestId};
 use quorate_core::input::{HardState, Input};
-use quorate_core::log::entry::{EntryHeader, EntryKind};
+use quorate_core::log::entry::EntryHeader;
 use quorate_core::notice::Notice;
 use quorate_core::request::{Outcome, Proposal, Rejection};
 use quorate_core::time::{Instant, Now};
@@ -341,13 +340,5 @@ impl Engine {
 
 /// Shows the events of an entry to readers.
 fn apply(index: &mut Index, entry: &EntryHeader, body: &[u8]) {
-    match entry.kind {
-        EntryKind::Epoch => {}
-        EntryKind::Events => {
-            for frame in event::frames(body) {
-                let (offset, frame) = frame.expect("the core made the body, or the log checked it");
-                index.apply(entry.body_position().plus(offset as u64), frame);
-            }
-        }
-    }
+    index.apply(entry, body).expect("the core made the body, or the log checked it");
 }

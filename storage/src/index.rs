@@ -20,6 +20,7 @@ mod manifest;
 mod memtable;
 mod merge;
 mod reader;
+mod rebuild;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -30,9 +31,9 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use quorate_core::event::EventFrame;
+use quorate_core::event::FrameError;
 use quorate_core::id::Position;
-use quorate_core::log::entry::LogId;
+use quorate_core::log::entry::{EntryHeader, LogId};
 use quorate_core::time::Instant;
 
 use self::background::Background;
@@ -47,11 +48,12 @@ use self::run::{Owner, Run};
 pub use self::verify::{IndexReport, Pointer, PointersInto, pointers_into, verify};
 use crate::disk::{Done, Op};
 use crate::io::Io;
+use crate::log::LogReader;
 
 /// Bounds of the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IndexLimits {
-    /// Events that a memtable takes before it becomes a run: some 100 bytes of memory each.
+    /// With so many events a memtable becomes a run: some 100 bytes of memory each.
     pub memtable_events_max: u64,
     /// Full memtables that may wait for the disk; beyond it, [`Room::Behind`].
     pub frozen_max: usize,
@@ -244,30 +246,42 @@ impl Index {
         IndexReader::new(Rc::clone(&self.shared))
     }
 
-    /// Takes in the next event of the committed log; one that it already has is ignored, so a
+    /// Takes in the next entry of the committed log; one that it already has is ignored, so a
     /// replay may start too early.
     ///
-    /// - `position`: of the frame in the log
+    /// - `body`: checked by the log, or made by the core
+    ///
+    /// # Errors
+    ///
+    /// [`FrameError`] where the body of an entry of events is made of something else.
     ///
     /// # Panics
     ///
-    /// Where the event does not follow on the one before it, in the log or in its stream.
-    pub fn apply(&mut self, position: Position, event: EventFrame<'_>) {
+    /// Where an event does not follow on the one before it in its stream.
+    pub fn apply(&mut self, entry: &EntryHeader, body: &[u8]) -> Result<(), FrameError> {
         let mut tables = self.shared.tables.borrow_mut();
-        if position < tables.active.to {
-            return;
-        }
-        let key = self.shared.hasher.key(event.stream());
-        let end = position.plus(event.bytes().len() as u64);
-        tables.active.apply(key, event.revision(), position, end);
+        tables.active.apply(&self.shared.hasher, entry, body)?;
         if tables.active.events >= self.limits.memtable_events_max {
-            let fresh = Memtable::new(end);
+            let fresh = Memtable::new(tables.active.to);
             let full = std::mem::replace(&mut tables.active, fresh);
             tables.frozen.push_back(Rc::new(full));
         }
+        Ok(())
     }
 
-    /// Events before this were taken in.
+    /// Says where a run that turns out to be damaged can be rebuilt from. Until then, and until it
+    /// is rebuilt, lookups that need it fail.
+    pub fn rebuild_from(&mut self, log: LogReader) {
+        self.background.rebuild_from(log);
+    }
+
+    /// Runs that are damaged and not rebuilt yet, or can't be, because the log is damaged too.
+    #[must_use]
+    pub fn damaged_runs(&self) -> usize {
+        self.shared.tables.borrow().damaged.len()
+    }
+
+    /// Entries before this were taken in.
     #[must_use]
     pub fn applied(&self) -> Position {
         self.shared.tables.borrow().active.to

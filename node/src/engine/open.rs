@@ -115,6 +115,7 @@ impl Engine {
             limits: options.index,
         };
         let (mut index, index_recovery) = Index::open(&io, &config, end.position).await?;
+        index.rebuild_from(log.reader());
         let mut replica = Replica::new(limits);
         let mut effects = Effects::new();
         let mut replay = Replay { log: &log, index: &mut index, events: 0 };

@@ -4,6 +4,7 @@
 //! The order that matters for crashes: a run is durable before a manifest names it, and a file is
 //! removed only once the manifest that no longer names it is durable, and no lookup uses it.
 
+use std::collections::btree_map;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -12,12 +13,17 @@ use std::task::{Context, Poll};
 use quorate_core::time::Instant;
 
 use super::fault::IndexError;
+use super::key::StreamKey;
 use super::manifest::Manifest;
+use super::memtable::Tail;
 use super::run::Run;
 use super::run::writer::remove_if_there;
-use super::{IndexLimits, Shared, merge};
+use super::{IndexLimits, Shared, merge, rebuild};
 use crate::disk::DiskError;
+use crate::log::LogReader;
 
+/// Streams of a memtable that are let go of in one turn.
+const FREED_AT_ONCE: usize = 4096;
 /// How long to wait before a full disk is tried again.
 const RETRY_NANOS: u64 = 1_000_000_000;
 
@@ -32,6 +38,12 @@ pub(super) struct Background {
     flush: Option<Task<Run>>,
     /// Makes one run of these.
     merge: Option<(Vec<Rc<Run>>, Task<Run>)>,
+    /// Makes runs of what this damaged one held.
+    rebuild: Option<(Rc<Run>, Task<Vec<Run>>)>,
+    /// Where to rebuild from.
+    log: Option<LogReader>,
+    /// Numbers of runs that can't be rebuilt.
+    given_up: Vec<u64>,
     /// Writes the manifest; these are then removed.
     publish: Option<(Vec<Rc<Run>>, Task<()>)>,
     /// Removes a file.
@@ -42,6 +54,8 @@ pub(super) struct Background {
     replaced: Vec<Rc<Run>>,
     /// No longer named by the manifest.
     unnamed: Vec<Rc<Run>>,
+    /// Memtables that are written; letting go of all their streams at once would take too long.
+    written: Vec<btree_map::IntoIter<StreamKey, Tail>>,
     /// Why something that lookups and memory depend on could not be written.
     full: Option<DiskError>,
     retry_at: Option<Instant>,
@@ -55,14 +69,22 @@ impl Background {
             next_number,
             flush: None,
             merge: None,
+            rebuild: None,
+            log: None,
+            given_up: Vec::new(),
             publish: None,
             removal: None,
             is_changed: false,
             replaced: Vec::new(),
             unnamed: Vec::new(),
+            written: Vec::new(),
             full: None,
             retry_at: None,
         }
+    }
+
+    pub(super) fn rebuild_from(&mut self, log: LogReader) {
+        self.log = Some(log);
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -81,6 +103,7 @@ impl Background {
     pub(super) fn is_idle(&self) -> bool {
         let under_way = self.flush.is_some()
             || self.merge.is_some()
+            || self.rebuild.is_some()
             || self.publish.is_some()
             || self.removal.is_some();
         !under_way && !self.is_changed && self.shared.tables.borrow().frozen.is_empty()
@@ -94,10 +117,12 @@ impl Background {
         if self.retry_at.is_some_and(|retry_at| retry_at <= now) {
             self.retry_at = None;
         }
+        self.free_some(context);
         loop {
             self.start();
             let progress = self.advance_flush(context, now)?
                 | self.advance_merge(context, now)?
+                | self.advance_rebuild(context, now)?
                 | self.advance_publish(context, now)?
                 | self.advance_removal(context)?;
             if !progress {
@@ -116,34 +141,78 @@ impl Background {
         if self.retry_at.is_some() {
             return;
         }
-        let (io, owner) = (self.shared.io.clone(), self.shared.owner);
+        self.start_flush();
+        self.start_merge();
+        self.start_rebuild();
+        self.start_publish();
+    }
+
+    fn start_flush(&mut self) {
         let tables = self.shared.tables.borrow();
         if self.flush.is_none()
             && let Some(table) = tables.frozen.front()
         {
-            let number = self.next_number;
+            let (io, owner) = (self.shared.io.clone(), self.shared.owner);
+            let flush = merge::flush(io, owner, self.next_number, Rc::clone(table));
             self.next_number += 1;
-            let flush = merge::flush(io.clone(), owner, number, Rc::clone(table));
             self.flush = Some(Box::pin(flush));
         }
-        if self.merge.is_none() {
-            let is_sound = |run: &Run| !tables.damaged.contains(&run.number());
-            let events = self.limits.memtable_events_max;
-            if let Some(chosen) = merge::choose(&tables.runs, events, is_sound) {
-                let number = self.next_number;
-                self.next_number += 1;
-                let inputs = tables.runs[chosen].to_vec();
-                let task = merge::merge(io.clone(), owner, number, inputs.clone());
-                self.merge = Some((inputs, Box::pin(task)));
-            }
+    }
+
+    fn start_merge(&mut self) {
+        let tables = self.shared.tables.borrow();
+        let is_sound = |run: &Run| !tables.damaged.contains(&run.number());
+        let events = self.limits.memtable_events_max;
+        if self.merge.is_none()
+            && let Some(chosen) = merge::choose(&tables.runs, events, is_sound)
+        {
+            let (io, owner) = (self.shared.io.clone(), self.shared.owner);
+            let inputs = tables.runs[chosen].to_vec();
+            let task = merge::merge(io, owner, self.next_number, inputs.clone());
+            self.next_number += 1;
+            self.merge = Some((inputs, Box::pin(task)));
         }
+    }
+
+    fn start_rebuild(&mut self) {
+        let Some(log) = self.log.clone().filter(|_| self.rebuild.is_none()) else { return };
+        let tables = self.shared.tables.borrow();
+        // A merge that began before the damage was found replaces the run by itself.
+        let merging = self.merge.iter().flat_map(|(inputs, _)| inputs);
+        let merging: Vec<u64> = merging.map(|run| run.number()).collect();
+        let mut damaged = tables.runs.iter().filter(|run| {
+            let number = &run.number();
+            tables.damaged.contains(number)
+                && !merging.contains(number)
+                && !self.given_up.contains(number)
+        });
+        if let Some(run) = damaged.next() {
+            let events_max = self.limits.memtable_events_max;
+            let (shared, number) = (Rc::clone(&self.shared), self.next_number);
+            let task = rebuild::rebuild(shared, log, Rc::clone(run), events_max, number);
+            self.next_number += rebuild::pieces_max(run.info(), events_max);
+            self.rebuild = Some((Rc::clone(run), Box::pin(task)));
+        }
+    }
+
+    fn start_publish(&mut self) {
         if self.publish.is_none() && self.is_changed {
             self.is_changed = false;
+            let tables = self.shared.tables.borrow();
             let runs = tables.runs.iter().map(|run| *run.info()).collect();
             let manifest = Manifest { next_number: self.next_number, runs };
-            let task = manifest.store(io, owner);
+            let task = manifest.store(self.shared.io.clone(), self.shared.owner);
             self.publish = Some((std::mem::take(&mut self.replaced), Box::pin(task)));
         }
+    }
+
+    /// Lets go of some of what was written.
+    fn free_some(&mut self, context: &Context<'_>) {
+        let Some(streams) = self.written.last_mut() else { return };
+        if streams.by_ref().take(FREED_AT_ONCE).count() < FREED_AT_ONCE {
+            self.written.pop();
+        }
+        context.waker().wake_by_ref();
     }
 
     fn advance_flush(
@@ -159,7 +228,9 @@ impl Background {
         if let Some(run) = self.unless_full(result, now, true)? {
             let mut tables = self.shared.tables.borrow_mut();
             tables.install(vec![Rc::new(run)]);
-            tables.frozen.pop_front();
+            let table = tables.frozen.pop_front().expect("the oldest one was written");
+            let table = Rc::into_inner(table).expect("only the flush had another hold of it");
+            self.written.push(table.streams.into_iter());
             self.is_changed = true;
         }
         Ok(true)
@@ -182,6 +253,28 @@ impl Background {
         }
         if let Some(run) = self.unless_full(result, now, false)? {
             let replaced = self.shared.tables.borrow_mut().install(vec![Rc::new(run)]);
+            self.replaced.extend(replaced);
+            self.is_changed = true;
+        }
+        Ok(true)
+    }
+
+    fn advance_rebuild(
+        &mut self,
+        context: &mut Context<'_>,
+        now: Instant,
+    ) -> Result<bool, IndexError> {
+        let Some((_, task)) = &mut self.rebuild else { return Ok(false) };
+        let Poll::Ready(result) = task.as_mut().poll(context) else { return Ok(false) };
+        let damaged = self.rebuild.take().map(|(damaged, _)| damaged.number());
+        if let Err(IndexError::Damaged(_)) = &result {
+            // Lookups that need the run go on to fail.
+            self.given_up.extend(damaged);
+            return Ok(true);
+        }
+        if let Some(runs) = self.unless_full(result, now, false)? {
+            let runs = runs.into_iter().map(Rc::new).collect();
+            let replaced = self.shared.tables.borrow_mut().install(runs);
             self.replaced.extend(replaced);
             self.is_changed = true;
         }

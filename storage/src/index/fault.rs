@@ -89,6 +89,8 @@ pub enum Flaw {
     Foreign,
     /// Its numbers contradict each other.
     Contradiction,
+    /// It should be rebuilt, but the log is damaged or says something else.
+    Unrecoverable,
 }
 
 impl fmt::Display for Flaw {
@@ -100,6 +102,7 @@ impl fmt::Display for Flaw {
             Self::Format => "not of this kind and version",
             Self::Foreign => "it belongs to another log or place",
             Self::Contradiction => "its numbers contradict each other",
+            Self::Unrecoverable => "and the log does not say what it held",
         })
     }
 }

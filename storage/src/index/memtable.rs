@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use quorate_core::event::{self, FrameError};
 use quorate_core::id::{Position, Revision};
+use quorate_core::log::entry::{EntryHeader, EntryKind};
 
-use super::key::StreamKey;
+use super::key::{StreamHasher, StreamKey};
 
-/// Streams with the positions of some successive events each: all events between two positions.
+/// Streams with the positions of some successive events each: all events of some successive
+/// entries.
 #[derive(Debug)]
 pub(super) struct Memtable {
     /// Events from here on are in it.
@@ -38,17 +41,33 @@ impl Memtable {
         Self { from, to: from, events: 0, streams: BTreeMap::new() }
     }
 
-    /// Adds the event behind all others.
-    ///
-    /// - `end`: the address behind it
+    /// Adds an entry's events behind all others; what it already has is ignored.
     pub(super) fn apply(
         &mut self,
-        key: StreamKey,
-        revision: Revision,
-        position: Position,
-        end: Position,
-    ) {
-        assert!(position >= self.to, "events are indexed in the order of the log");
+        hasher: &StreamHasher,
+        entry: &EntryHeader,
+        body: &[u8],
+    ) -> Result<(), FrameError> {
+        if entry.end() <= self.to {
+            return Ok(());
+        }
+        match entry.kind {
+            EntryKind::Epoch => {}
+            EntryKind::Events => {
+                for parsed in event::frames(body) {
+                    let (offset, frame) = parsed?;
+                    let position = entry.body_position().plus(offset as u64);
+                    if position >= self.to {
+                        self.push(hasher.key(frame.stream()), frame.revision(), position);
+                    }
+                }
+            }
+        }
+        self.to = entry.end();
+        Ok(())
+    }
+
+    fn push(&mut self, key: StreamKey, revision: Revision, position: Position) {
         let tail = self
             .streams
             .entry(key)
@@ -56,6 +75,5 @@ impl Memtable {
         assert!(tail.next() == revision, "a stream's revisions follow one another");
         tail.positions.push(position);
         self.events += 1;
-        self.to = end;
     }
 }

@@ -8,9 +8,11 @@ mod history;
 use std::collections::BTreeMap;
 use std::task::{Context, Waker};
 
-use quorate_core::event::{self, ContentType, EventFrame, NewEvent};
-use quorate_core::id::{ClusterId, EventId, GroupId, Lineage, Position, Revision};
-use quorate_core::log::entry::LogId;
+use quorate_core::event::{self, ContentType, NewEvent};
+use quorate_core::id::{
+    ChainHash, ClusterId, Epoch, EventId, GroupId, Lineage, LogIndex, Position, Revision,
+};
+use quorate_core::log::entry::{EntryHeader, EntryKind, LogId};
 use quorate_core::time::{Created, Instant};
 
 use super::{Index, IndexConfig, IndexError, IndexLimits, IndexRecovery, Last, StreamHasher};
@@ -45,23 +47,54 @@ fn frame(stream: &str, revision: u64) -> Vec<u8> {
 /// The log as far as the index cares, and what it must answer.
 #[derive(Default)]
 struct Model {
-    log: Vec<(Position, Vec<u8>)>,
+    log: Vec<Entry>,
     streams: BTreeMap<String, Vec<Position>>,
     end: Position,
 }
 
+/// An entry with its body.
+#[derive(Clone)]
+struct Entry {
+    header: EntryHeader,
+    body: Vec<u8>,
+}
+
 impl Model {
-    /// Adds an event; gives it back as the index takes it.
-    fn append(&mut self, stream: &str) -> (Position, Vec<u8>) {
-        let positions = self.streams.entry(stream.to_owned()).or_default();
-        let bytes = frame(stream, positions.len() as u64);
-        // Records leave gaps.
-        let position = self.end.plus(if self.log.len().is_multiple_of(3) { 208 } else { 0 });
-        positions.push(position);
-        self.end = position.plus(bytes.len() as u64);
-        self.log.push((position, bytes.clone()));
-        (position, bytes)
+    /// Adds an entry with an event for each of these streams; gives it as the index takes it.
+    fn append(&mut self, streams: &[&str]) -> Entry {
+        let mut body = Vec::new();
+        let mut offsets = Vec::new();
+        for stream in streams {
+            let revision = self.streams.get(*stream).map_or(0, Vec::len)
+                + count(streams, stream, offsets.len());
+            offsets.push(body.len() as u64);
+            body.extend(frame(stream, revision as u64));
+        }
+        let header = EntryHeader {
+            epoch: Epoch::ZERO,
+            index: LogIndex::from_wire(self.log.len() as u64 + 1),
+            position: self.end,
+            kind: EntryKind::Events,
+            body_bytes: body.len() as u32,
+            event_count: streams.len() as u32,
+            events_before: 0,
+            previous_chain: ChainHash::GENESIS,
+            chain: ChainHash::GENESIS,
+        };
+        for (stream, offset) in streams.iter().zip(offsets) {
+            let position = header.body_position().plus(offset);
+            self.streams.entry((*stream).to_owned()).or_default().push(position);
+        }
+        self.end = header.end();
+        let entry = Entry { header, body };
+        self.log.push(entry.clone());
+        entry
     }
+}
+
+/// How often a stream is among the first of `streams`.
+fn count(streams: &[&str], stream: &str, before: usize) -> usize {
+    streams[..before].iter().filter(|other| **other == stream).count()
 }
 
 /// One process with an index on a medium.
@@ -75,8 +108,8 @@ impl Process {
     fn start(medium: &Medium, model: &Model, limits: IndexLimits) -> (Self, IndexRecovery) {
         let (mut process, recovery) = Self::open(medium, model.end, limits).expect("disk works");
         let mut replayed = 0;
-        for (position, bytes) in model.log.iter().filter(|(at, _)| *at >= recovery.covered) {
-            process.apply(*position, bytes);
+        for entry in model.log.iter().filter(|entry| entry.header.end() > recovery.covered) {
+            process.apply(entry);
             replayed += 1;
             if replayed % 64 == 0 {
                 process.io.block_on(process.index.make_room()).expect("disk works");
@@ -95,8 +128,8 @@ impl Process {
         Ok((Self { io, index }, recovery))
     }
 
-    fn apply(&mut self, position: Position, bytes: &[u8]) {
-        self.index.apply(position, EventFrame::parse(bytes).expect("well formed"));
+    fn apply(&mut self, entry: &Entry) {
+        self.index.apply(&entry.header, &entry.body).expect("well formed");
     }
 
     /// One turn of an engine: background work, then the disk.

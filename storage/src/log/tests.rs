@@ -1,7 +1,6 @@
 //! The log against the simulated disk.
 
 mod crash;
-mod damage;
 mod reading;
 
 use std::task::Waker;

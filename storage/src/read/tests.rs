@@ -44,6 +44,10 @@ impl New {
     }
 }
 
+fn config() -> IndexConfig {
+    IndexConfig { log: HOME.log, hasher: StreamHasher::new(&[7; 16]), limits: IndexLimits::TINY }
+}
+
 /// A log and an index on one simulated disk, and what they should hold.
 struct Store {
     medium: Medium,
@@ -65,11 +69,7 @@ impl Store {
             tail_bytes_max: 3 * 4096,
         };
         let (log, _) = io.block_on(Log::open(&io, settings)).unwrap();
-        let config = IndexConfig {
-            log: HOME.log,
-            hasher: StreamHasher::new(&[7; 16]),
-            limits: IndexLimits::TINY,
-        };
+        let config = config();
         let end = log.end().position;
         let (index, _) = io.block_on(Index::open(&io, &config, end)).unwrap();
         let reader = StoreReader::new(log.reader(), index.reader(), ReadLimits::TINY);
@@ -130,8 +130,9 @@ impl Store {
         for (parsed, event) in event::frames(&body).zip(&mut self.model.events[first..]) {
             let (offset, frame) = parsed.unwrap();
             event.position = header.body_position().plus(offset as u64);
-            self.index.apply(event.position, frame);
+            assert_eq!(frame.stream(), event.stream);
         }
+        self.index.apply(&header, &body).unwrap();
         self.settle();
     }
 

@@ -3,9 +3,8 @@
 
 use std::sync::LazyLock;
 
-use quorate_core::event::EventFrame;
-use quorate_core::id::{Position, Revision};
-use quorate_core::log::entry::LogId;
+use quorate_core::id::{ChainHash, Epoch, LogIndex, Position, Revision};
+use quorate_core::log::entry::{EntryHeader, EntryKind, LogId};
 use quorate_storage::disk::simulated::Medium;
 use quorate_storage::index::{self, Index, IndexConfig, IndexLimits, StreamHasher};
 use quorate_storage::io::Io;
@@ -48,14 +47,28 @@ static SAMPLE: LazyLock<Files> = LazyLock::new(|| {
             let count = STREAMS.len() as u64;
             let stream = STREAMS[(number % count) as usize];
             let bytes = stamped_at(stream, Revision::from_wire(number / count));
-            let frame = EventFrame::parse(&bytes).expect("it was just encoded");
-            index.apply(Position::from_wire(number * EVENT_DISTANCE), frame);
+            index.apply(&header(number, &bytes), &bytes).expect("it was just encoded");
         }
         index.settle().await
     });
     written.expect("this disk has no faults");
     folder::files(&medium)
 });
+
+/// Of an entry with one event.
+fn header(number: u64, body: &[u8]) -> EntryHeader {
+    EntryHeader {
+        epoch: Epoch::ZERO,
+        index: LogIndex::from_wire(number + 1),
+        position: Position::from_wire(number * EVENT_DISTANCE),
+        kind: EntryKind::Events,
+        body_bytes: body.len() as u32,
+        event_count: 1,
+        events_before: number,
+        previous_chain: ChainHash::GENESIS,
+        chain: ChainHash::GENESIS,
+    }
+}
 
 fn config() -> IndexConfig {
     IndexConfig {

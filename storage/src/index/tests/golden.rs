@@ -32,10 +32,8 @@ fn bytes_are_what_they_were() {
     let medium = Medium::new(1);
     let mut model = Model::default();
     let (mut process, _) = Process::start(&medium, &model, IndexLimits::TINY);
-    for stream in ["a", "b", "a", "a", "c", "b", "a", "d"] {
-        let (position, bytes) = model.append(stream);
-        process.apply(position, &bytes);
-    }
+    process.apply(&model.append(&["a", "b", "a"]));
+    process.apply(&model.append(&["a", "c", "b", "a", "d"]));
     process.settle().unwrap();
     let run = medium.contents("index/0000000000000000.run");
     check("run.hex", include_str!("run.hex"), &run);
