@@ -72,7 +72,8 @@ impl Latency {
         let mut left = (total as f64 * part).ceil() as u64;
         for (index, count) in counts.iter().enumerate() {
             if left > 0 && *count >= left {
-                return BUCKETS_US.get(index).copied().unwrap_or(10 * BUCKETS_US[index - 1]);
+                let beyond = 10 * BUCKETS_US[BUCKETS_US.len() - 1];
+                return BUCKETS_US.get(index).copied().unwrap_or(beyond);
             }
             left = left.saturating_sub(*count);
         }
@@ -247,7 +248,8 @@ fn write_subscriptions(text: &mut String, shared: &Shared) {
     let all = shared.subscriptions.snapshot();
     header(text, "quorate_subscriptions", "Subscriptions that are open.", "gauge");
     line(text, "quorate_subscriptions", all.len());
-    let worst = all.iter().map(|(_, one)| one.lag()).max().unwrap_or(0);
+    let end = shared.metrics.end_position.get();
+    let worst = all.iter().map(|(_, one)| one.lag(end)).max().unwrap_or(0);
     let name = "quorate_subscription_lag_bytes_max";
     header(text, name, "Log bytes that the slowest subscription has not seen.", "gauge");
     line(text, name, worst);
@@ -256,7 +258,7 @@ fn write_subscriptions(text: &mut String, shared: &Shared) {
     for (id, one) in all.iter().take(SHOWN_MAX) {
         let target = one.target.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
         let label = format!("{name}{{subscription=\"{id}\",target=\"{target}\"}}");
-        line(text, &label, one.lag());
+        line(text, &label, one.lag(end));
     }
 }
 
@@ -310,8 +312,9 @@ mod tests {
         shared.metrics.refused(&Rejection::DiskFull);
         shared.metrics.log_write.record(Duration::from_micros(60));
         shared.metrics.log_write.record(Duration::from_secs(9));
+        shared.metrics.end_position.set(100);
         let progress = shared.subscriptions.begin("a\"b".into());
-        progress.lag(77);
+        progress.seen(23);
         let text = render(&shared);
         check_line(&text, "quorate_appends_total 3");
         check_line(&text, "# TYPE quorate_appends_total counter");

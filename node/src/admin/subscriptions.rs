@@ -20,8 +20,8 @@ pub struct Line {
     /// The stream, or `$all`.
     pub target: String,
     events: AtomicU64,
-    /// Log bytes that it has not seen yet, or for a stream: events.
-    lag: AtomicU64,
+    /// The position below which it has been sent all that it wants.
+    seen: AtomicU64,
 }
 
 impl Line {
@@ -31,10 +31,12 @@ impl Line {
         self.events.load(Ordering::Relaxed)
     }
 
-    /// How far behind the committed end it was when it last moved or the end did.
+    /// How many log bytes it is behind.
+    ///
+    /// - `end`: the position behind the last committed entry
     #[must_use]
-    pub fn lag(&self) -> u64 {
-        self.lag.load(Ordering::Relaxed)
+    pub fn lag(&self, end: u64) -> u64 {
+        end.saturating_sub(self.seen.load(Ordering::Relaxed))
     }
 }
 
@@ -51,7 +53,7 @@ impl Subscriptions {
     #[must_use]
     pub fn begin(&self, target: String) -> Progress {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let line = Arc::new(Line { target, events: AtomicU64::new(0), lag: AtomicU64::new(0) });
+        let line = Arc::new(Line { target, events: AtomicU64::new(0), seen: AtomicU64::new(0) });
         let all = Arc::clone(&self.all);
         all.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Arc::clone(&line));
         Progress { id, line, all }
@@ -71,9 +73,9 @@ impl Progress {
         self.line.events.fetch_add(events, Ordering::Relaxed);
     }
 
-    /// It is this many log bytes behind.
-    pub fn lag(&self, bytes: u64) {
-        self.line.lag.store(bytes, Ordering::Relaxed);
+    /// It has been sent all that it wants below this position.
+    pub fn seen(&self, position: u64) {
+        self.line.seen.store(position, Ordering::Relaxed);
     }
 }
 

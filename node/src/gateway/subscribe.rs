@@ -149,9 +149,11 @@ impl Follower<'_> {
         let at_end = reached == Reached::AtEnd;
         if at_end {
             self.seen = end;
+        } else if let (Cursor::All(_), Some(next)) = (&self.cursor, self.next) {
+            self.seen = Position::from_wire(next);
         }
         let lag = self.ends.borrow().get().saturating_sub(self.seen.get());
-        self.progress.lag(lag);
+        self.progress.seen(self.seen.get());
         let due = self.looked_at >= self.checkpoint_events || (at_end && self.looked_at > 0);
         if self.tells_checkpoints
             && due
