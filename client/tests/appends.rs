@@ -81,6 +81,21 @@ async fn an_append_that_was_never_sent_is_no_retry() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_was_killed_is_found_again_at_once() {
+    let mut node = Node::start();
+    let (client, mut session) = node.connect().await;
+    let pending = client.append("s", Expected::Any, &[event(1)]);
+    session.stream.frame().await;
+    node.kill_and_start();
+    let start = Instant::now();
+    let mut session = node.accept().await;
+    session.stream.take_append(0).await;
+    assert!(pending.await.is_ok());
+    let waited = start.elapsed();
+    assert!(waited < Duration::from_millis(500), "{waited:?}, and not the idle timeout");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_node_leaves_the_outcome_unknown_at_the_deadline() {
     let node = Node::start();
     let (client, _session) = node.connect().await;

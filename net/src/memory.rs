@@ -1,7 +1,8 @@
 //! A network within the process: datagrams pass from socket to socket through memory.
 //!
 //! Together with tokio's paused clock it runs real QUIC without ports and without waiting, and a
-//! test can cut any socket off. Nothing is lost otherwise, and nothing is reordered.
+//! test can cut any socket off, or put another in its place. Nothing is lost otherwise, and nothing
+//! is reordered.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -24,11 +25,13 @@ pub struct Network(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     queues: HashMap<SocketAddr, Queue>,
-    next_port: u16,
+    sockets: u16,
 }
 
 #[derive(Default)]
 struct Queue {
+    /// Which socket it belongs to.
+    owner: u16,
     datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
     receiver: Option<Waker>,
     cut_off: bool,
@@ -44,11 +47,19 @@ impl Network {
     /// A new socket with an address of its own, on 127.0.0.1.
     #[must_use]
     pub fn socket(&self) -> Arc<Socket> {
+        let port = self.lock().sockets + 1;
+        self.socket_at(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+    }
+
+    /// A new socket at this address. One that was there before is dead from now on, as after a
+    /// process was killed and started again.
+    #[must_use]
+    pub fn socket_at(&self, address: SocketAddr) -> Arc<Socket> {
         let mut state = self.lock();
-        state.next_port += 1;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, state.next_port));
-        state.queues.insert(address, Queue::default());
-        Arc::new(Socket { network: self.clone(), address })
+        state.sockets += 1;
+        let id = state.sockets;
+        state.queues.insert(address, Queue { owner: id, ..Queue::default() });
+        Arc::new(Socket { network: self.clone(), address, id })
     }
 
     /// Cuts a socket off, or connects it again: while it is cut off, nothing passes either way.
@@ -74,6 +85,7 @@ impl fmt::Debug for Network {
 pub struct Socket {
     network: Network,
     address: SocketAddr,
+    id: u16,
 }
 
 impl Socket {
@@ -84,6 +96,13 @@ impl Socket {
     }
 }
 
+impl State {
+    /// The queue of a socket, unless another socket has taken its place.
+    fn queue_of(&mut self, socket: &Socket) -> Option<&mut Queue> {
+        self.queues.get_mut(&socket.address).filter(|queue| queue.owner == socket.id)
+    }
+}
+
 impl AsyncUdpSocket for Socket {
     fn create_io_poller(self: Arc<Self>) -> Pin<Box<dyn UdpPoller>> {
         Box::pin(AlwaysWritable)
@@ -91,7 +110,7 @@ impl AsyncUdpSocket for Socket {
 
     fn try_send(&self, transmit: &Transmit<'_>) -> io::Result<()> {
         let mut state = self.network.lock();
-        if state.queues.get(&self.address).is_some_and(|own| own.cut_off) {
+        if state.queue_of(self).is_none_or(|own| own.cut_off) {
             return Ok(());
         }
         let Some(queue) = state.queues.get_mut(&transmit.destination) else { return Ok(()) };
@@ -119,7 +138,7 @@ impl AsyncUdpSocket for Socket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let mut state = self.network.lock();
-        let queue = state.queues.get_mut(&self.address).expect("its owner lives");
+        let Some(queue) = state.queue_of(self) else { return Poll::Pending };
         let mut count = 0;
         for (buffer, meta) in buffers.iter_mut().zip(meta) {
             let Some((from, datagram)) = queue.datagrams.pop_front() else { break };
@@ -146,7 +165,10 @@ impl AsyncUdpSocket for Socket {
 
 impl Drop for Socket {
     fn drop(&mut self) {
-        self.network.lock().queues.remove(&self.address);
+        let mut state = self.network.lock();
+        if state.queue_of(self).is_some() {
+            state.queues.remove(&self.address);
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 //! [`Log`] is the writer. It takes entries in without waiting, has several writes in flight, and
 //! reports which entries are on stable storage; what must be done beside that (the next segment's
 //! file, a sealed segment's footer, the stamp) goes on inside it whenever it is polled.
-//! [`LogReader`] reads what is committed.
+//! [`LogReader`] reads what is committed, [`Scrub`] reads everything again in the background, and
+//! [`verify`] does so offline.
 //!
 //! Acknowledged bytes are never written again: a record is whole sectors, and a segment's header
 //! and footer have sectors of their own.
@@ -15,10 +16,12 @@ mod image;
 mod reader;
 mod record;
 mod recover;
+mod scrub;
 mod segment;
 mod spare;
 mod stamp;
 mod tail;
+mod verify;
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -35,6 +38,8 @@ pub use self::corruption::{Corruption, Damage, Part};
 pub use self::home::Home;
 pub use self::reader::{Chunk, EventBytes, LogReader, ReadError};
 pub use self::recover::{OpenError, Recovery, TornTail};
+pub use self::scrub::{Scrub, ScrubProgress};
+pub use self::verify::{LogReport, verify};
 
 use self::image::{SegmentImage, Verdict};
 use self::reader::Shared;

@@ -58,6 +58,14 @@ impl Node {
         self.network.cut_off(self.endpoint.local_addr().unwrap(), cut_off);
     }
 
+    /// Kills the node, which has no time to say so, and starts it again in the same place.
+    pub(crate) fn kill_and_start(&mut self) {
+        let address = self.endpoint.local_addr().unwrap();
+        let (identity, _) = Identity::development(&self.folder, &[], SystemTime::now()).unwrap();
+        let socket = self.network.socket_at(address);
+        self.endpoint = listen_on(socket, Arc::new(TokioRuntime), &identity).unwrap();
+    }
+
     /// A client, and its session as the node sees it.
     pub(crate) async fn connect(&self) -> (Client, Session) {
         let socket = self.network.socket();

@@ -59,6 +59,8 @@ pub enum Damage {
     },
     /// Whole, but it does not continue what comes before it.
     Chain,
+    /// Whole, but its events are not what its header says, or not what their writers sent.
+    Events,
     /// It is not there.
     Missing,
 }
@@ -86,6 +88,7 @@ impl fmt::Display for Corruption {
                 write!(out, " holds what belongs to entry {index} at position {position}")?;
             }
             Damage::Chain => out.write_str(" does not continue what comes before it")?,
+            Damage::Events => out.write_str(" does not hold the events that it should")?,
             Damage::Missing => out.write_str(" is missing")?,
         }
         write!(out, ": {file}, byte {offset}")?;

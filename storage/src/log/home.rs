@@ -27,6 +27,14 @@ impl Home {
         crc32c::crc32c_append(self.seed(), &header[12..])
     }
 
+    /// The checksum of a header's fixed part, which stands behind the other one.
+    ///
+    /// The fixed part lies within the first 512 bytes, which every disk writes at once: it is there
+    /// or not, so the length in it can be trusted even where the rest is torn.
+    pub(super) fn fixed_checksum(&self, fixed: &[u8]) -> u32 {
+        crc32c::crc32c_append(self.seed(), &fixed[16..])
+    }
+
     /// Writes the log's 40 bytes.
     pub(super) fn put_log(&self, out: &mut [u8]) {
         out[..16].copy_from_slice(&self.log.cluster.to_bytes());

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use quorate_core::event::frames;
+use quorate_core::event::{EventFrame, frames};
 use quorate_core::id::{LogIndex, Position};
 use quorate_core::log::entry::{EntryKind, LogEnd, SECTOR_BYTES};
 
@@ -76,6 +76,11 @@ impl SegmentImage {
         let records = records_bytes(self.file_bytes()) as usize;
         let area = &self.bytes[RECORDS_OFFSET as usize..][..records];
         &area[(position.since(self.base) as usize).min(records)..]
+    }
+
+    /// Says that a part of this file is damaged.
+    pub(super) fn part(&self, part: Part, offset: u64, damage: Damage) -> Corruption {
+        Corruption { file: self.name(), offset, part, damage, streams: Vec::new() }
     }
 
     /// Where in the file a position lies.
@@ -161,7 +166,7 @@ pub(super) fn examine(bytes: &[u8], home: &Home, after: &LogEnd) -> Verdict {
         Ok(header) => header,
         Err(_) if is_zero(sector) => return Verdict::Blank,
         Err(_) => {
-            let may_be_torn = record::header_is_torn(bytes);
+            let may_be_torn = record::header_is_torn(bytes, home);
             let damage = Damage::Rotten;
             return Verdict::Bad(Bad { damage, offset: 0, streams: Vec::new(), may_be_torn });
         }
@@ -187,6 +192,24 @@ pub(super) fn examine(bytes: &[u8], home: &Home, after: &LogEnd) -> Verdict {
     } else {
         let streams = streams_touched(record, &header, |_| true);
         Verdict::Bad(Bad { damage: Damage::Chain, offset: 0, streams, may_be_torn: false })
+    }
+}
+
+/// Whether the events in a body are as many as the header says, and each what its writer sent.
+pub(super) fn events_are_good(header: &RecordHeader, body: &[u8]) -> bool {
+    let is_good = |frame: EventFrame<'_>| {
+        crc32c::crc32c(frame.content()) == frame.content_checksum() && frame.verify_header().is_ok()
+    };
+    match header.entry.kind {
+        EntryKind::Epoch => header.entry.event_count == 0,
+        EntryKind::Events => {
+            let mut count = 0;
+            let all_good = frames(body).all(|frame| {
+                count += 1;
+                frame.is_ok_and(|(_, frame)| is_good(frame))
+            });
+            all_good && count == header.entry.event_count
+        }
     }
 }
 

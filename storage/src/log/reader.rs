@@ -398,7 +398,7 @@ impl LogReader {
                     return Err(bad_record(segment, start, None, damage));
                 }
                 Err(HeaderError::Length) => {
-                    let claimed = record::claimed_bytes(&bytes).unwrap_or(u64::MAX);
+                    let claimed = record::claimed_bytes(&bytes, &self.home).unwrap_or(u64::MAX);
                     if claimed > whole || claimed <= length {
                         return Err(bad_record(segment, start, None, Damage::Rotten));
                     }
@@ -442,7 +442,7 @@ impl Segment {
 }
 
 /// What a look at a place where a record should start gives.
-enum Placed {
+pub(super) enum Placed {
     Whole(RecordHeader),
     /// The record goes on behind what was read.
     Needs(u64),
@@ -452,7 +452,7 @@ enum Placed {
 /// Looks at the record that should start at `at`.
 ///
 /// - `whole`: how many bytes there can be, of which `bytes` may be only the first
-fn place(bytes: &[u8], home: &Home, at: Position, whole: u64) -> Placed {
+pub(super) fn place(bytes: &[u8], home: &Home, at: Position, whole: u64) -> Placed {
     match record::decode_header(bytes, home) {
         Ok(header) if header.entry.position != at || header.log != home.log => {
             let (index, position) = (header.entry.index, header.entry.position);
@@ -460,7 +460,7 @@ fn place(bytes: &[u8], home: &Home, at: Position, whole: u64) -> Placed {
         }
         Ok(header) if header.bytes() <= bytes.len() => Placed::Whole(header),
         Ok(header) if header.bytes() as u64 <= whole => Placed::Needs(header.bytes() as u64),
-        Err(HeaderError::Length) => match record::claimed_bytes(bytes) {
+        Err(HeaderError::Length) => match record::claimed_bytes(bytes, home) {
             Some(claimed) if claimed <= whole => Placed::Needs(claimed),
             Some(_) | None => Placed::Bad(Damage::Rotten),
         },

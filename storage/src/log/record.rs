@@ -10,7 +10,7 @@
 //! |---|---|---|
 //! | 0 | 8 | magic `QrtRec01` |
 //! | 8 | 4 | header checksum: CRC-32C of the disk id's 16 bytes and of bytes 12..b |
-//! | 12 | 4 | body length |
+//! | 12 | 4 | checksum of the fixed part: CRC-32C of the disk id's 16 bytes and of bytes 16..192 |
 //! | 16 | 16 | cluster |
 //! | 32 | 16 | lineage |
 //! | 48 | 8 | group |
@@ -21,12 +21,17 @@
 //! | 88 | 8 | events in all entries before |
 //! | 96 | 4 | events in this entry |
 //! | 100 | 1 | kind: 1 epoch, 2 events |
-//! | 101 | 27 | zero |
+//! | 101 | 3 | zero |
+//! | 104 | 4 | body length |
+//! | 108 | 20 | zero |
 //! | 128 | 32 | chain up to the entry before |
 //! | 160 | 32 | chain with this entry |
 //! | 192 | 4 × s | CRC-32C of each sector, of its part from b on |
 //! | … | 0 or 4 | zero, up to b, the next multiple of 8 |
 //! | b | … | body, then zeros up to the end of the last sector |
+//!
+//! The fixed part has a checksum of its own because it lies within 512 bytes, which every disk
+//! writes at once: it is there or not, so its length can be trusted even where the rest is torn.
 
 use std::ops::Range;
 
@@ -44,7 +49,6 @@ pub(super) const MAGIC: [u8; 8] = *b"QrtRec01";
 const PIECE_BYTES: usize = 512;
 const SECTOR: usize = SECTOR_BYTES as usize;
 const FIXED: usize = RECORD_FIXED_BYTES as usize;
-const RESERVED: Range<usize> = 101..128;
 
 /// All that a record's header says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +103,6 @@ pub(super) fn encode(
     }
     let header = &mut record[..body_start];
     header[0..8].copy_from_slice(&MAGIC);
-    put_u32(header, 12, entry.body_bytes);
     home.put_log(&mut header[16..56]);
     put_u64(header, 56, entry.epoch.get());
     put_u64(header, 64, entry.index.get());
@@ -108,8 +111,11 @@ pub(super) fn encode(
     put_u64(header, 88, entry.events_before);
     put_u32(header, 96, entry.event_count);
     header[100] = entry.kind.code();
+    put_u32(header, 104, entry.body_bytes);
     header[128..160].copy_from_slice(&entry.previous_chain.to_bytes());
     header[160..192].copy_from_slice(&entry.chain.to_bytes());
+    let checksum = home.fixed_checksum(&header[..FIXED]);
+    put_u32(header, 12, checksum);
     let checksum = home.checksum(header);
     put_u32(header, 8, checksum);
     record
@@ -117,16 +123,13 @@ pub(super) fn encode(
 
 /// Reads the header at the start of `bytes`, of which there are at least a sector.
 pub(super) fn decode_header(bytes: &[u8], home: &Home) -> Result<RecordHeader, HeaderError> {
-    if bytes[0..8] != MAGIC {
-        return Err(HeaderError::Magic);
-    }
-    let body_bytes = u32_at(bytes, 12);
+    let body_bytes = body_bytes(bytes, home)?;
     let header = bytes.get(..body_offset(body_bytes) as usize).ok_or(HeaderError::Length)?;
     if home.checksum(header) != u32_at(header, 8) {
         return Err(HeaderError::Checksum);
     }
     let kind = EntryKind::from_code(header[100]).ok_or(HeaderError::Content)?;
-    if !is_zero(&header[RESERVED]) {
+    if !is_zero(&header[101..104]) || !is_zero(&header[108..128]) {
         return Err(HeaderError::Content);
     }
     let entry = EntryHeader {
@@ -147,11 +150,22 @@ pub(super) fn decode_header(bytes: &[u8], home: &Home) -> Result<RecordHeader, H
     })
 }
 
-/// The length of the record that starts here, by a header that nobody has checked yet.
+/// The body length in a fixed part, once that is checked.
+fn body_bytes(bytes: &[u8], home: &Home) -> Result<u32, HeaderError> {
+    if bytes[0..8] != MAGIC {
+        Err(HeaderError::Magic)
+    } else if home.fixed_checksum(&bytes[..FIXED]) != u32_at(bytes, 12) {
+        Err(HeaderError::Checksum)
+    } else {
+        Ok(u32_at(bytes, 104))
+    }
+}
+
+/// The length of the record that starts here, by the fixed part of its header.
 ///
 /// For a reader that has only its first sector and must know how much more to read.
-pub(super) fn claimed_bytes(sector: &[u8]) -> Option<u64> {
-    (sector[0..8] == MAGIC).then(|| record_bytes(u32_at(sector, 12)))
+pub(super) fn claimed_bytes(sector: &[u8], home: &Home) -> Option<u64> {
+    body_bytes(sector, home).ok().map(record_bytes)
 }
 
 /// The sectors of a whole record that are not what was written.
@@ -177,15 +191,12 @@ pub(super) fn sector_is_torn(record: &[u8], header: &RecordHeader, sector: usize
     has_blank_piece(record, start..end)
 }
 
-/// Whether a header that can't be read looks as a torn write leaves it.
-///
-/// The first piece holds the magic; where that is there, the length tells which pieces there should
-/// be.
-pub(super) fn header_is_torn(bytes: &[u8]) -> bool {
-    let bytes_of_header = if bytes[0..8] == MAGIC {
-        (body_offset(u32_at(bytes, 12)) as usize).min(bytes.len())
-    } else {
-        FIXED
+/// Whether a header that can't be read looks as a torn write leaves it: without its first piece, or
+/// with a good fixed part and without another piece.
+pub(super) fn header_is_torn(bytes: &[u8], home: &Home) -> bool {
+    let bytes_of_header = match body_bytes(bytes, home) {
+        Ok(body_bytes) => (body_offset(body_bytes) as usize).min(bytes.len()),
+        Err(_) => FIXED,
     };
     has_blank_piece(bytes, 0..bytes_of_header)
 }

@@ -176,7 +176,12 @@ pub(super) async fn recover(
             LogIndex::ZERO
         }
     };
-    let candidates = read_candidates(io, home, files, &mut report).await?;
+    let (ends, cut) = read_ends(io, files).await?;
+    if let Some(corruption) = cut.into_iter().next() {
+        return Err(OpenError::Corrupt(Box::new(corruption)));
+    }
+    let candidates: Vec<Candidate> =
+        ends.iter().map(|ends| candidate(home, ends, &mut report)).collect::<Result<_, _>>()?;
     let mut segments: Vec<Segment> = Vec::with_capacity(candidates.len());
     let mut end = LogEnd::default();
     for (number, candidate) in candidates.iter().enumerate() {
@@ -208,19 +213,35 @@ impl Candidate {
     }
 }
 
+/// A segment file's two ends, as they were read.
+pub(super) struct Ends {
+    pub(super) base: Position,
+    pub(super) bytes: u64,
+    pub(super) header: AlignedBuffer,
+    pub(super) footer: AlignedBuffer,
+}
+
 /// Reads headers and footers of all segment files, in order of their bases.
-async fn read_candidates(
+///
+/// The second list names files that are too short to be segments.
+pub(super) async fn read_ends(
     io: &Io,
-    home: &Home,
     files: &[(FileName, u64)],
-    report: &mut Recovery,
-) -> Result<Vec<Candidate>, OpenError> {
-    let segments: Vec<(Position, u64)> = files
-        .iter()
-        .filter_map(|(name, bytes)| segment::base_of(name).map(|base| (base, *bytes)))
-        .collect();
-    let mut candidates = Vec::with_capacity(segments.len());
-    for batch in segments.chunks(READS_IN_FLIGHT) {
+) -> Result<(Vec<Ends>, Vec<Corruption>), DiskError> {
+    let is_whole =
+        |bytes: u64| bytes.is_multiple_of(SECTOR_BYTES) && bytes > RECORDS_OFFSET + FOOTER_BYTES;
+    let named =
+        files.iter().filter_map(|(name, bytes)| segment::base_of(name).map(|base| (base, *bytes)));
+    let (whole, cut): (Vec<_>, Vec<_>) = named.partition(|(_, bytes)| is_whole(*bytes));
+    let cut = cut.into_iter().map(|(base, _)| Corruption {
+        file: segment::file_name(base),
+        offset: 0,
+        part: Part::Segment,
+        damage: Damage::Missing,
+        streams: Vec::new(),
+    });
+    let mut ends = Vec::with_capacity(whole.len());
+    for batch in whole.chunks(READS_IN_FLIGHT) {
         let opens: Vec<Running> = batch
             .iter()
             .map(|(base, _)| {
@@ -230,10 +251,6 @@ async fn read_candidates(
         let mut reads = Vec::with_capacity(batch.len());
         for (open, (base, bytes)) in opens.into_iter().zip(batch) {
             let Done::Opened { file, .. } = open.await? else { unreachable!("an open") };
-            let whole = bytes.is_multiple_of(SECTOR_BYTES);
-            if !whole || *bytes <= RECORDS_OFFSET + FOOTER_BYTES {
-                return Err(corrupt(segment::file_name(*base), 0, Part::Segment, Damage::Missing));
-            }
             let header = read(io, file, 0, RECORDS_OFFSET);
             let footer = read(io, file, bytes - FOOTER_BYTES, FOOTER_BYTES);
             reads.push((*base, *bytes, file, header, footer));
@@ -242,55 +259,58 @@ async fn read_candidates(
             let header = transferred(header.await?);
             let footer = transferred(footer.await?);
             io.run(Op::Close { file }).await?;
-            candidates.push(candidate(home, base, bytes, &header, &footer, report)?);
+            ends.push(Ends { base, bytes, header, footer });
         }
     }
-    Ok(candidates)
+    Ok((ends, cut.collect()))
 }
 
 /// Takes a segment's header and footer in, or says why not.
-fn candidate(
-    home: &Home,
-    base: Position,
-    bytes: u64,
-    header: &[u8],
-    footer: &[u8],
-    report: &mut Recovery,
-) -> Result<Candidate, OpenError> {
-    let name = segment::file_name(base);
-    let header = match SegmentHeader::decode(header) {
+fn candidate(home: &Home, ends: &Ends, report: &mut Recovery) -> Result<Candidate, OpenError> {
+    let Ends { base, bytes, .. } = *ends;
+    let header = match check_header(home, ends)? {
         Ok(header) => header,
-        Err(PartError::Version(version)) => {
-            return Err(OpenError::Version { file: name, version });
-        }
-        // The file got its name after its header was durable.
-        Err(PartError::Blank) => {
-            return Err(corrupt(name, 0, Part::SegmentHeader, Damage::Lost));
-        }
-        Err(PartError::Damaged) => {
-            return Err(corrupt(name, 0, Part::SegmentHeader, Damage::Rotten));
+        Err(damage) => {
+            return Err(corrupt(segment::file_name(base), 0, Part::SegmentHeader, damage));
         }
     };
-    if header.home != *home {
-        let (found, expected) = (Box::new(header.home), Box::new(*home));
-        return Err(OpenError::Foreign { file: name, found, expected });
-    }
-    if header.start.position != base || u64::from(header.segment_bytes) != bytes {
-        let (index, position) = (header.start.index.next(), header.start.position);
-        let damage = Damage::Misplaced { index, position };
-        return Err(corrupt(name, 0, Part::SegmentHeader, damage));
-    }
-    let footer_at = bytes - FOOTER_BYTES;
-    let footer = match SegmentFooter::decode(footer, home) {
+    let footer = match SegmentFooter::decode(&ends.footer, home) {
         Ok(footer) if footer.base == base => Some(footer),
         Err(PartError::Blank) => None,
-        Err(PartError::Damaged) if segment::footer_is_torn(footer) => None,
+        Err(PartError::Damaged) if segment::footer_is_torn(&ends.footer, home) => None,
         Ok(_) | Err(PartError::Damaged | PartError::Version(_)) => {
-            report.repaired.push(part_corruption(name, footer_at, Part::SegmentFooter));
+            let name = segment::file_name(base);
+            let offset = bytes - FOOTER_BYTES;
+            report.repaired.push(part_corruption(name, offset, Part::SegmentFooter));
             None
         }
     };
     Ok(Candidate { base, bytes, header, footer })
+}
+
+/// Reads a segment's header, or says how it is damaged; an error where it is another's.
+pub(super) fn check_header(
+    home: &Home,
+    ends: &Ends,
+) -> Result<Result<SegmentHeader, Damage>, OpenError> {
+    let header = match SegmentHeader::decode(&ends.header) {
+        Ok(header) => header,
+        Err(PartError::Version(version)) => {
+            return Err(OpenError::Version { file: segment::file_name(ends.base), version });
+        }
+        // The file got its name after its header was durable.
+        Err(PartError::Blank) => return Ok(Err(Damage::Lost)),
+        Err(PartError::Damaged) => return Ok(Err(Damage::Rotten)),
+    };
+    if header.home != *home {
+        let (found, expected) = (Box::new(header.home), Box::new(*home));
+        return Err(OpenError::Foreign { file: segment::file_name(ends.base), found, expected });
+    }
+    if header.start.position != ends.base || u64::from(header.segment_bytes) != ends.bytes {
+        let (index, position) = (header.start.index.next(), header.start.position);
+        return Ok(Err(Damage::Misplaced { index, position }));
+    }
+    Ok(Ok(header))
 }
 
 /// Checks that a segment starts where, and as, the one before it ends.
@@ -406,8 +426,8 @@ async fn zero(io: &Io, image: &SegmentImage, from: Position, bytes: u64) -> Resu
 
 /// The stamp knows of an entry of which nothing is left.
 fn lost_at_the_end(segments: &[Segment], end: &LogEnd) -> OpenError {
-    let Some(last) = segments.last() else {
-        return corrupt(segment::file_name(Position::START), 0, Part::Segment, Damage::Missing);
+    let Some(last) = segments.last().filter(|segment| !segment.is_sealed()) else {
+        return corrupt(segment::file_name(end.position), 0, Part::Segment, Damage::Missing);
     };
     let offset = RECORDS_OFFSET + end.position.since(last.base());
     let name = segment::file_name(last.base());
@@ -419,7 +439,7 @@ fn record_lost(file: FileName, offset: u64, end: &LogEnd) -> Corruption {
     Corruption { file, offset, part, damage: Damage::Lost, streams: Vec::new() }
 }
 
-fn part_corruption(file: FileName, offset: u64, part: Part) -> Corruption {
+pub(super) fn part_corruption(file: FileName, offset: u64, part: Part) -> Corruption {
     Corruption { file, offset, part, damage: Damage::Rotten, streams: Vec::new() }
 }
 

@@ -35,9 +35,10 @@
 //! |---|---|---|
 //! | 0 | 8 | magic `QrtSegEn` |
 //! | 8 | 4 | checksum: CRC-32C of the disk id's 16 bytes and of bytes 12..8192 |
-//! | 12 | 4 | anchors |
+//! | 12 | 4 | checksum of the fixed part: CRC-32C of the disk id's 16 bytes and of bytes 16..96 |
 //! | 16 | 8 | base position |
-//! | 24 | 8 | zero |
+//! | 24 | 4 | anchors |
+//! | 28 | 4 | zero |
 //! | 32 | 64 | end: what the last record leaves |
 //! | 96 | 4 × anchors | places where a record starts, in sectors from the first record, ascending |
 //! | … | … | zero |
@@ -164,12 +165,14 @@ impl SegmentFooter {
     pub(super) fn encode(&self, home: &Home) -> AlignedBuffer {
         let mut sectors = AlignedBuffer::zeroed(FOOTER_BYTES as usize);
         sectors[0..8].copy_from_slice(&FOOTER_MAGIC);
-        put_u32(&mut sectors, 12, self.anchors.len() as u32);
         put_u64(&mut sectors, 16, self.base.get());
+        put_u32(&mut sectors, 24, self.anchors.len() as u32);
         put_end(&mut sectors[32..96], &self.end);
         for (index, anchor) in self.anchors.iter().enumerate() {
             put_u32(&mut sectors, ANCHORS_AT + 4 * index, *anchor);
         }
+        let checksum = home.fixed_checksum(&sectors[..ANCHORS_AT]);
+        put_u32(&mut sectors, 12, checksum);
         let checksum = home.checksum(&sectors);
         put_u32(&mut sectors, 8, checksum);
         sectors
@@ -180,10 +183,10 @@ impl SegmentFooter {
     /// - `sectors`: exactly two
     pub(super) fn decode(sectors: &[u8], home: &Home) -> Result<Self, PartError> {
         check_magic(sectors, FOOTER_MAGIC)?;
-        let count = u64::from(u32_at(sectors, 12));
+        let count = u64::from(u32_at(sectors, 24));
         if home.checksum(sectors) != u32_at(sectors, 8)
             || count > ANCHORS_MAX
-            || !is_zero(&sectors[24..32])
+            || !is_zero(&sectors[28..32])
             || !is_zero(&sectors[ANCHORS_AT + 4 * count as usize..])
         {
             return Err(PartError::Damaged);
@@ -225,10 +228,15 @@ impl Anchors {
     }
 }
 
-/// Whether a footer that can't be read looks as an unfinished write leaves it: a piece of it that
-/// should hold something is zero.
-pub(super) fn footer_is_torn(sectors: &[u8]) -> bool {
-    let anchors = u64::from(u32_at(sectors, 12)).min(ANCHORS_MAX) as usize;
+/// Whether a footer that can't be read looks as an unfinished write leaves it: without its first
+/// piece, or with a good fixed part and without another piece that should hold anchors.
+pub(super) fn footer_is_torn(sectors: &[u8], home: &Home) -> bool {
+    let fixed = &sectors[..ANCHORS_AT];
+    let anchors = if home.fixed_checksum(fixed) == u32_at(fixed, 12) {
+        u64::from(u32_at(fixed, 24)).min(ANCHORS_MAX) as usize
+    } else {
+        0
+    };
     let pieces = (ANCHORS_AT + 4 * anchors).div_ceil(PIECE_BYTES);
     sectors.chunks_exact(PIECE_BYTES).take(pieces).any(is_zero)
 }

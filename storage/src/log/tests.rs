@@ -1,6 +1,7 @@
 //! The log against the simulated disk.
 
 mod crash;
+mod damage;
 mod reading;
 
 use std::task::Waker;

@@ -1,0 +1,239 @@
+//! Reads sealed segments again in the background, so that rot is found while a copy may still be
+//! had, and not by the reader who needs it.
+//!
+//! A start trusts sealed segments by their headers and footers; the first pass after it is what
+//! makes good on that. It goes piece by piece, below a given rate, past the page cache.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use quorate_core::id::Position;
+use quorate_core::log::entry::LogEnd;
+use quorate_core::time::Instant;
+
+use super::corruption::{Corruption, Damage, Part};
+use super::home::Home;
+use super::image::{Verdict, events_are_good, examine};
+use super::reader::{LogReader, Placed, ReadError, place};
+use super::recover::Segment;
+use super::segment::{self, FOOTER_BYTES, RECORDS_OFFSET, SegmentFooter, SegmentHeader};
+use crate::buffer::AlignedBuffer;
+use crate::disk::{Access, DiskError, Done, FileId, Op};
+use crate::io::Io;
+
+/// Bytes that are read, and then checked without a pause.
+const PIECE_BYTES: u64 = 256 << 10;
+/// How long after a pass the next one begins.
+const PASS_EVERY_NANOS: u64 = 24 * 3600 * 1_000_000_000;
+const NANOS_PER_SECOND: u64 = 1_000_000_000;
+
+/// How far the scrub is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrubProgress {
+    /// Passes over all sealed segments that are complete.
+    pub passes: u64,
+    /// Up to where this pass has come.
+    pub checked: Position,
+    /// Up to where it will come.
+    pub total: Position,
+}
+
+/// The background check of one log.
+pub struct Scrub {
+    reader: LogReader,
+    bytes_per_second: u64,
+    passes: u64,
+    /// Up to where the records of this pass are checked.
+    at: LogEnd,
+    /// When the next piece may be read.
+    next_at: Instant,
+    piece: Option<Pin<Box<dyn Future<Output = Checked>>>>,
+}
+
+/// What a piece gave.
+struct Checked {
+    at: LogEnd,
+    bytes: u64,
+    found: Option<ReadError>,
+}
+
+impl Scrub {
+    /// Begins a first pass, at most at this rate.
+    #[must_use]
+    pub fn new(reader: LogReader, bytes_per_second: u64) -> Self {
+        assert!(bytes_per_second > 0, "a scrub makes progress");
+        let (at, next_at) = (LogEnd::default(), Instant::START);
+        Self { reader, bytes_per_second, passes: 0, at, next_at, piece: None }
+    }
+
+    /// Goes on by at most one piece; gives what it found there, where that is not what was written.
+    ///
+    /// Behind damage it goes on with the next segment.
+    pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) -> Option<ReadError> {
+        if self.piece.is_none() {
+            if now < self.next_at {
+                return None;
+            }
+            let Some(segment) = self.next_segment() else {
+                if self.at.position > Position::START {
+                    self.passes += 1;
+                }
+                self.at = LogEnd::default();
+                self.next_at = Instant::from_nanos(now.nanos() + PASS_EVERY_NANOS);
+                return None;
+            };
+            let (io, home) = (self.reader.io.clone(), self.reader.home);
+            self.piece = Some(Box::pin(check_piece(io, home, segment, self.at)));
+        }
+        let piece = self.piece.as_mut().expect("one is under way");
+        let Poll::Ready(checked) = piece.as_mut().poll(context) else { return None };
+        self.piece = None;
+        self.at = checked.at;
+        let pause = checked.bytes.saturating_mul(NANOS_PER_SECOND) / self.bytes_per_second;
+        self.next_at = Instant::from_nanos(now.nanos() + pause);
+        checked.found
+    }
+
+    /// When to poll again though the disk says nothing.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Instant> {
+        self.piece.is_none().then_some(self.next_at)
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> ScrubProgress {
+        let shared = self.reader.shared.borrow();
+        let sealed = shared.segments.iter().take_while(|segment| segment.is_sealed());
+        let total = sealed.last().map_or(Position::START, |segment| segment.end.position);
+        ScrubProgress { passes: self.passes, checked: self.at.position, total }
+    }
+
+    /// The segment to go on with, where it is sealed.
+    fn next_segment(&self) -> Option<Segment> {
+        let shared = self.reader.shared.borrow();
+        let segment = &shared.segments[shared.holding(self.at.position)];
+        segment.is_sealed().then(|| segment.clone())
+    }
+}
+
+/// Checks some records of a sealed segment; at its start also its header and footer.
+async fn check_piece(io: Io, home: Home, segment: Segment, at: LogEnd) -> Checked {
+    let mut checked = Checked { at, bytes: 0, found: None };
+    if let Err(error) = check_records(&io, &home, &segment, &mut checked).await {
+        checked.found = Some(error);
+        checked.at = segment.end;
+    }
+    checked
+}
+
+async fn check_records(
+    io: &Io,
+    home: &Home,
+    segment: &Segment,
+    checked: &mut Checked,
+) -> Result<(), ReadError> {
+    let name = segment::file_name(segment.base());
+    let done = io.run(Op::Open { name, access: Access::Direct }).await?;
+    let Done::Opened { file, .. } = done else { unreachable!("an open gives a file") };
+    let result = check_opened(io, home, segment, file, checked).await;
+    io.run(Op::Close { file }).await?;
+    result
+}
+
+async fn check_opened(
+    io: &Io,
+    home: &Home,
+    segment: &Segment,
+    file: FileId,
+    checked: &mut Checked,
+) -> Result<(), ReadError> {
+    if checked.at.position == segment.base() {
+        check_ends(io, home, segment, file).await?;
+    }
+    let mut length = PIECE_BYTES;
+    loop {
+        let at = checked.at;
+        let whole = segment.end.position.since(at.position);
+        let offset = RECORDS_OFFSET + at.position.since(segment.base());
+        let bytes = read(io, file, offset, length.min(whole)).await?;
+        checked.bytes += bytes.len() as u64;
+        let mut behind = 0;
+        while behind < bytes.len() {
+            let rest = &bytes[behind..];
+            let at = checked.at;
+            let whole = segment.end.position.since(at.position);
+            if let Placed::Needs(needed) = place(rest, home, at.position, whole) {
+                length = needed;
+                break;
+            }
+            let header = match examine(rest, home, &at) {
+                Verdict::Present(header) => header,
+                Verdict::Blank => return Err(bad(segment, &at, 0, Damage::Lost, Vec::new())),
+                Verdict::Bad(found) => {
+                    return Err(bad(segment, &at, found.offset, found.damage, found.streams));
+                }
+            };
+            if !events_are_good(&header, &rest[header.body()]) {
+                return Err(bad(segment, &at, 0, Damage::Events, Vec::new()));
+            }
+            behind += header.bytes();
+            checked.at = LogEnd::after(&header.entry);
+        }
+        if behind > 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Checks that header and footer still say what they said when the log was opened or sealed.
+async fn check_ends(
+    io: &Io,
+    home: &Home,
+    segment: &Segment,
+    file: FileId,
+) -> Result<(), ReadError> {
+    let header = read(io, file, 0, RECORDS_OFFSET).await?;
+    let header = SegmentHeader::decode(&header).ok();
+    if header.is_none_or(|header| header.start != segment.start || header.home != *home) {
+        return Err(bad_part(segment, 0, Part::SegmentHeader));
+    }
+    let offset = segment.bytes - FOOTER_BYTES;
+    let footer = read(io, file, offset, FOOTER_BYTES).await?;
+    let footer = SegmentFooter::decode(&footer, home).ok();
+    if footer.is_none_or(|footer| footer.end != segment.end) {
+        return Err(bad_part(segment, offset, Part::SegmentFooter));
+    }
+    Ok(())
+}
+
+async fn read(io: &Io, file: FileId, offset: u64, bytes: u64) -> Result<AlignedBuffer, DiskError> {
+    let buffer = AlignedBuffer::zeroed(bytes as usize);
+    match io.run(Op::Read { file, offset, buffer }).await? {
+        Done::Transferred(buffer) => Ok(buffer),
+        other => unreachable!("a read gives its buffer, not {other:?}"),
+    }
+}
+
+fn bad(
+    segment: &Segment,
+    at: &LogEnd,
+    offset: u64,
+    damage: Damage,
+    streams: Vec<String>,
+) -> ReadError {
+    ReadError::Corrupt(Box::new(Corruption {
+        file: segment::file_name(segment.base()),
+        offset: RECORDS_OFFSET + at.position.since(segment.base()) + offset,
+        part: Part::Record { index: Some(at.index.next()), position: at.position },
+        damage,
+        streams,
+    }))
+}
+
+fn bad_part(segment: &Segment, offset: u64, part: Part) -> ReadError {
+    let file = segment::file_name(segment.base());
+    let (damage, streams) = (Damage::Rotten, Vec::new());
+    ReadError::Corrupt(Box::new(Corruption { file, offset, part, damage, streams }))
+}
