@@ -126,6 +126,7 @@ fn settles_earlier_attempts(rejection: &Rejection) -> bool {
         | Rejection::RetryExpired
         | Rejection::Overloaded
         | Rejection::DiskFull
-        | Rejection::NotReady => false,
+        | Rejection::NotReady
+        | Rejection::Damaged => false,
     }
 }

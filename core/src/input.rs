@@ -86,6 +86,16 @@ pub enum Input<'a> {
         /// Where the last of them stands; the start of the log where there is none.
         position: Position,
     },
+    /// Instead of [`Input::HeadLoaded`]: what it rests on is damaged on disk.
+    HeadUnreadable {
+        /// Which stream.
+        stream: &'a str,
+    },
+    /// Instead of [`Input::IdsLoaded`]: some of those events are damaged on disk.
+    IdsUnreadable {
+        /// Which question.
+        request: RequestId,
+    },
     /// A client wants to read all that was acknowledged before now.
     Read {
         /// Comes back with the answer.

@@ -169,6 +169,8 @@ impl Running {
                     self.resume(now, key, Some(Loaded { first, ids, position }), effects);
                 }
             }
+            Input::HeadUnreadable { stream } => self.head_unreadable(stream, effects),
+            Input::IdsUnreadable { request } => self.ids_unreadable(now, request, effects),
             Input::Read { request } => self.read(request, effects),
             Input::DiskSpace { full } => {
                 if full != self.disk_full {
@@ -261,8 +263,7 @@ impl Running {
             if rejection == Rejection::Overloaded {
                 effects.push(Effect::Notice(Notice::Overloaded));
             }
-            let outcome = Outcome::Refused(rejection);
-            effects.push(Effect::Reply { request: proposal.request, outcome });
+            refuse(proposal.request, rejection, effects);
             return;
         }
         let target = self.store.target(proposal.stream);
@@ -408,6 +409,26 @@ impl Running {
         }
     }
 
+    /// Nobody who waits for this stream can be told more; who asks later makes another attempt.
+    fn head_unreadable(&mut self, stream: &str, effects: &mut Effects) {
+        let key = self.store.key(stream);
+        if self.waiting.wants_head(key) {
+            while let Some(held) = self.waiting.take_first(key) {
+                refuse(held.proposal().request, Rejection::Damaged, effects);
+            }
+            self.waiting.close(key);
+        }
+    }
+
+    fn ids_unreadable(&mut self, now: Now, request: RequestId, effects: &mut Effects) {
+        if let Some((key, _)) = self.waiting.ids_arrived(request) {
+            let first = self.waiting.take_first(key).expect("who asked still waits");
+            assert!(first.proposal().request == request, "the first of a line has asked");
+            refuse(request, Rejection::Damaged, effects);
+            self.resume(now, key, None, effects);
+        }
+    }
+
     /// Decides those who wait in line for a stream, until one has to wait again.
     ///
     /// - `loaded`: what the first of them has asked for
@@ -467,4 +488,8 @@ impl Running {
             hasher.update(&number.to_le_bytes());
         }
     }
+}
+
+fn refuse(request: RequestId, rejection: Rejection, effects: &mut Effects) {
+    effects.push(Effect::Reply { request, outcome: Outcome::Refused(rejection) });
 }

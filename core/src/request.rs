@@ -171,6 +171,9 @@ pub enum Rejection {
     InvalidEvent,
     /// Events for `$$x` must be JSON objects whose known fields have the right types.
     InvalidMetadata,
+    /// What must be read to decide this is damaged on disk. Like [`Rejection::RetryExpired`] it
+    /// says nothing of an earlier attempt.
+    Damaged,
 }
 
 impl fmt::Display for Rejection {
@@ -197,6 +200,7 @@ impl fmt::Display for Rejection {
             Self::InvalidStreamName => out.write_str("this stream can't be changed so: its name must not be empty, nor $all, nor start with $$$$; and a metadata stream ($$) can't be deleted"),
             Self::InvalidEvent => out.write_str("an event is malformed, is for another stream, has no type, or has the reserved type $streamDeleted"),
             Self::InvalidMetadata => out.write_str("stream metadata must be a JSON object with valid fields"),
+            Self::Damaged => out.write_str("what must be read of this stream to decide is damaged on disk"),
         }
     }
 }

@@ -40,6 +40,7 @@ enum Action {
     EndTurn,
     Written(prop::sample::Index),
     Load(prop::sample::Index),
+    FailToLoad(prop::sample::Index),
     Restart,
 }
 
@@ -81,6 +82,7 @@ fn action() -> impl Strategy<Value = Action> {
         5 => Just(Action::EndTurn),
         6 => index().prop_map(Action::Written),
         8 => index().prop_map(Action::Load),
+        1 => index().prop_map(Action::FailToLoad),
         1 => Just(Action::Restart),
     ]
 }
@@ -141,7 +143,19 @@ impl History {
                 let place = index.index(self.loads.len());
                 self.load(place);
             }
-            Action::Written(_) | Action::Load(_) => {}
+            Action::FailToLoad(index) if !self.loads.is_empty() => {
+                let effects = match self.loads.remove(index.index(self.loads.len())) {
+                    Effect::LoadHead { stream } => {
+                        self.shell.step(Input::HeadUnreadable { stream: &stream })
+                    }
+                    Effect::LoadIds { request, .. } => {
+                        self.shell.step(Input::IdsUnreadable { request })
+                    }
+                    other => panic!("{other:?} loads nothing"),
+                };
+                self.take(effects);
+            }
+            Action::Written(_) | Action::Load(_) | Action::FailToLoad(_) => {}
             Action::Restart => self.restart(),
         }
     }
@@ -267,7 +281,9 @@ impl History {
         let mut reached: BTreeMap<&str, usize> = BTreeMap::new();
         for asked in &self.asked[self.since_start..] {
             let Some(answer) = &asked.answer else { continue };
-            if answer.outcome == Outcome::Refused(Rejection::Overloaded) {
+            // These do not rest on what the log holds.
+            let refused = [Rejection::Overloaded, Rejection::Damaged].map(Outcome::Refused);
+            if refused.contains(&answer.outcome) {
                 continue;
             }
             let owner = model::owner(&asked.wish.stream);

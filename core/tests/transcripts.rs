@@ -14,6 +14,7 @@
 //! > written INDEX
 //! > head STREAM                                   LoadHead is answered from what is committed
 //! > ids REQUEST STREAM FIRST COUNT                and so is LoadIds
+//! > head-unreadable STREAM | ids-unreadable REQUEST
 //! > read REQUEST
 //! > disk full | free
 //! > end-turn
@@ -119,6 +120,10 @@ impl Player {
                 let (ids, position) = shell.ids(stream, first, count.parse().unwrap());
                 let request = parse_request(request);
                 shell.step(Input::IdsLoaded { request, ids: &ids, position })
+            }
+            ["head-unreadable", stream] => shell.step(Input::HeadUnreadable { stream }),
+            ["ids-unreadable", request] => {
+                shell.step(Input::IdsUnreadable { request: parse_request(request) })
             }
             ["read", request] => shell.step(Input::Read { request: parse_request(request) }),
             ["disk", state] => shell.step(Input::DiskSpace { full: state == "full" }),

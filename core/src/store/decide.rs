@@ -166,11 +166,13 @@ pub(crate) fn delete(
     if state.tombstoned {
         return Decision::Refuse(Rejection::StreamDeleted);
     }
-    // To delete again could hide what was appended since.
-    if is_weak(expected) && evidence.has_forgotten() {
+    // To delete again could hide what was appended since; and where the stream is not as expected,
+    // the first attempt may be why.
+    let holds = state.holds(expected);
+    if (is_weak(expected) || !holds) && evidence.has_forgotten() {
         return Decision::Refuse(Rejection::RetryExpired);
     }
-    if state.holds(expected) { Decision::Write } else { state.wrong_revision(expected) }
+    if holds { Decision::Write } else { state.wrong_revision(expected) }
 }
 
 fn is_weak(expected: Expected) -> bool {

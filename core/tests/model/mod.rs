@@ -182,7 +182,7 @@ impl View<'_> {
             duplicate(event.revision, event)
         } else if tombstoned {
             refuse(Rejection::StreamDeleted)
-        } else if weak && self.forgotten {
+        } else if (weak || !self.holds()) && self.forgotten {
             refuse(Rejection::RetryExpired)
         } else if self.holds() {
             Verdict::Write { first: next, revive: false }

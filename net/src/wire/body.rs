@@ -118,6 +118,7 @@ pub(super) enum RejectionBody {
     InvalidStreamName,
     InvalidMetadata,
     InvalidEvent,
+    Damaged,
 }
 
 impl From<&Rejection> for RejectionBody {
@@ -141,6 +142,7 @@ impl From<&Rejection> for RejectionBody {
             Rejection::InvalidStreamName => Self::InvalidStreamName,
             Rejection::InvalidMetadata => Self::InvalidMetadata,
             Rejection::InvalidEvent => Self::InvalidEvent,
+            Rejection::Damaged => Self::Damaged,
         }
     }
 }
@@ -167,6 +169,7 @@ impl From<&ArchivedRejectionBody> for Rejection {
             ArchivedRejectionBody::InvalidStreamName => Self::InvalidStreamName,
             ArchivedRejectionBody::InvalidMetadata => Self::InvalidMetadata,
             ArchivedRejectionBody::InvalidEvent => Self::InvalidEvent,
+            ArchivedRejectionBody::Damaged => Self::Damaged,
         }
     }
 }

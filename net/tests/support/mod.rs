@@ -180,6 +180,7 @@ fn rejections() -> impl Iterator<Item = (&'static str, Rejection)> {
         ("refused_invalid_stream_name", Rejection::InvalidStreamName),
         ("refused_invalid_metadata", Rejection::InvalidMetadata),
         ("refused_invalid_event", Rejection::InvalidEvent),
+        ("refused_damaged", Rejection::Damaged),
     ]
     .into_iter()
 }

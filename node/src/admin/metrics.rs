@@ -181,7 +181,7 @@ metrics! {
 }
 
 /// Names of the kinds of refusals, as they stand in the label.
-pub const REFUSALS: [&str; 11] = [
+pub const REFUSALS: [&str; 12] = [
     "wrong_revision",
     "corrupted_idempotency",
     "stream_deleted",
@@ -193,6 +193,7 @@ pub const REFUSALS: [&str; 11] = [
     "invalid_stream_name",
     "invalid_metadata",
     "invalid_event",
+    "damaged",
 ];
 
 const fn refusal_index(rejection: &Rejection) -> usize {
@@ -208,6 +209,7 @@ const fn refusal_index(rejection: &Rejection) -> usize {
         Rejection::InvalidStreamName => 8,
         Rejection::InvalidMetadata => 9,
         Rejection::InvalidEvent => 10,
+        Rejection::Damaged => 11,
     }
 }
 

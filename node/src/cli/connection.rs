@@ -137,7 +137,8 @@ fn rejected(rejection: &Rejection) -> Failure {
         | Rejection::TooLarge { .. }
         | Rejection::InvalidStreamName
         | Rejection::InvalidMetadata
-        | Rejection::InvalidEvent => Exit::Failed,
+        | Rejection::InvalidEvent
+        | Rejection::Damaged => Exit::Failed,
     };
     Failure::new(exit, rejection)
 }
