@@ -7,7 +7,7 @@ use quorate_client::{
 };
 use quorate_net::Frame;
 use quorate_net::wire::{ErrorCode, Reply, Request, Subscribe};
-use support::{DEADLINE, Node, batch, events};
+use support::{DEADLINE, Node, batch, events, pass};
 
 fn asked(frame: &Frame) -> Subscribe {
     match Request::decode(frame) {
@@ -56,7 +56,7 @@ async fn history_then_live_and_on_after_a_lost_connection() {
         stream.reply(&events(&batch(0..2))).await;
         stream.reply(&Reply::CaughtUp).await;
         // Live, and silent for far longer than any deadline.
-        tokio::time::sleep(20 * DEADLINE).await;
+        pass(20 * DEADLINE).await;
         stream.reply(&events(&batch(2..3))).await;
         session.lose_seen().await;
         let session = node.accept().await;
