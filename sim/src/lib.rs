@@ -7,3 +7,8 @@ pub mod fuzz;
 pub mod history;
 pub mod invariants;
 pub mod model;
+pub mod mutant;
+pub mod plan;
+pub mod trace;
+pub mod workload;
+pub mod world;

@@ -59,8 +59,9 @@ impl Model {
         let stream = self.stream(name);
         let last = stream.last.filter(|_| !stream.tombstoned && !stream.is_deleted())?;
         let shown = |event: &&Logged| {
-            let newest = last.get() - event.revision.get() < stream.count_max;
-            event.stream == name && event.revision.get() >= stream.truncate_before && newest
+            event.stream == name
+                && event.revision.get() >= stream.truncate_before
+                && last.get() - event.revision.get() < stream.count_max
         };
         Some(log.iter().filter(shown).cloned().collect())
     }

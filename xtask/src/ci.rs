@@ -22,8 +22,9 @@ enum Action {
     Simulator(&'static str),
 }
 
-/// Cheap ones first.
-const STEPS: [Step; 6] = [
+/// Cheap ones first. The simulator's seeds are 0, 1, 2 … so that a run of CI can be repeated, and
+/// some drawn from the clock, so that each run looks where none has looked before.
+const STEPS: [Step; 9] = [
     Step { name: "format", action: Action::Cargo("fmt --all --check") },
     Step { name: "tidy", action: Action::Tidy },
     Step {
@@ -33,6 +34,9 @@ const STEPS: [Step; 6] = [
     Step { name: "docs", action: Action::Cargo("doc --quiet --locked --workspace --no-deps") },
     Step { name: "test", action: Action::Cargo("test --locked --workspace") },
     Step { name: "fuzz", action: Action::Simulator("fuzz --seconds 60") },
+    Step { name: "seeds", action: Action::Simulator("run --seeds 300 --fresh 200") },
+    Step { name: "twice", action: Action::Simulator("twice --seeds 20") },
+    Step { name: "mutants", action: Action::Simulator("mutants --seeds 60") },
 ];
 
 /// Which steps to take.

@@ -16,7 +16,7 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   ci [--without STEP]… [--only STEP]…
-        everything that CI runs: format, tidy, clippy, docs, test, fuzz
+        everything that CI runs: format, tidy, clippy, docs, test, fuzz, seeds, twice, mutants
   tidy  layers, style and links, without compiling anything
   fuzz [--seconds N] [--seed N] [--target NAME]
         mutated bytes into every decoder, for a bounded time";
