@@ -65,6 +65,8 @@ pub struct Driver {
     now: Cell<Option<Now>>,
     stopping: watch::Sender<bool>,
     streams: Cell<usize>,
+    /// When the costlier gauges were last brought up to date.
+    measured: Cell<Instant>,
     /// Damage that readers have met, each once.
     damage: RefCell<Vec<String>>,
 }
@@ -102,6 +104,7 @@ impl Driver {
             now: Cell::new(None),
             stopping: watch::Sender::new(false),
             streams: Cell::new(0),
+            measured: Cell::default(),
             damage: RefCell::default(),
         }
     }
@@ -146,7 +149,7 @@ impl Driver {
         let (_, end) = engine.committed();
         self.deliver(now, output);
         self.end.send_if_modified(|known| std::mem::replace(known, end) != end);
-        self.measure(&engine);
+        self.measure(&engine, now);
         result
     }
 
@@ -203,6 +206,9 @@ impl Driver {
             metrics.log_writes.add(1);
             metrics.log_write_bytes.add(bytes);
             metrics.log_write.record(took);
+        }
+        for damage in output.damage.drain(..) {
+            self.read_failed(&damage);
         }
         for notice in output.notices.drain(..) {
             self.notice(notice);

@@ -28,7 +28,7 @@ use quorate_core::time::{Instant, Now};
 use quorate_storage::disk::DiskError;
 use quorate_storage::index::{self, Index, IndexError};
 use quorate_storage::io::Io;
-use quorate_storage::log::{self, Log, LogFault, Written};
+use quorate_storage::log::{self, Log, LogFault, Scrub, ScrubProgress, Written};
 use quorate_storage::read::{ReadError, StoreReader};
 use quorate_storage::superblock::Superblock;
 
@@ -49,9 +49,6 @@ pub enum Fault {
     /// The hard state could not be written.
     #[error("the superblock can't be written: {0}")]
     Superblock(DiskError),
-    /// What a decision needs can't be read.
-    #[error("what an append must be checked against can't be read: {0}")]
-    Load(ReadError),
 }
 
 /// What a turn gave; the driver empties it.
@@ -63,6 +60,8 @@ pub struct Output {
     pub reads: Vec<(RequestId, Result<Position, Rejection>)>,
     /// What happened.
     pub notices: Vec<Notice>,
+    /// What could not be read, by the core or by the scrub.
+    pub damage: Vec<ReadError>,
     /// Log writes that ended: how long each took, and its bytes.
     pub writes: Vec<(Duration, u64)>,
 }
@@ -75,6 +74,8 @@ pub struct Engine {
     log: Log,
     index: Index,
     reader: StoreReader,
+    /// Where older segments are to be verified.
+    scrub: Option<Scrub>,
     /// Away while it is being written.
     superblock: Option<Superblock>,
     hard_state_write: Option<HardStateWrite>,
@@ -149,7 +150,8 @@ impl Engine {
     /// When to take a turn though the disk says nothing.
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
-        self.log.next_timer().into_iter().chain(self.index.retry_at()).min()
+        let scrub = self.scrub.as_ref().and_then(Scrub::next_timer);
+        [self.log.next_timer(), self.index.retry_at(), scrub].into_iter().flatten().min()
     }
 
     /// Reads what is committed.
@@ -194,6 +196,12 @@ impl Engine {
         &self.index
     }
 
+    /// How far the verification of older segments is; `None` where it is turned off.
+    #[must_use]
+    pub fn scrub(&self) -> Option<ScrubProgress> {
+        self.scrub.as_ref().map(Scrub::progress)
+    }
+
     /// Whether the core's invariants hold, for tests.
     pub fn check(&self) {
         self.replica.check();
@@ -223,15 +231,14 @@ impl Engine {
         self.loads.poll(&mut self.loaded);
         // A load that has nothing to wait for is answered within the turn.
         loop {
-            self.take_loaded(now)?;
+            self.take_loaded(now, output);
             self.step(now, Input::EndTurn);
             self.carry_out(now, output);
             if self.loaded.is_empty() {
                 break;
             }
         }
-        let waker = self.waker.clone();
-        self.index.poll(&mut Context::from_waker(&waker), now.monotonic).map_err(Fault::Index)?;
+        self.maintain(now, output)?;
         self.note_space(now);
         // The log hears of the end of what was just submitted only if it is asked once before.
         self.take_written(now, output)?;
@@ -239,6 +246,16 @@ impl Engine {
             self.woken.0.store(true, Ordering::Relaxed);
         }
         self.io.turn();
+        Ok(())
+    }
+
+    /// Lets the index and the scrub go on.
+    fn maintain(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
+        let waker = self.waker.clone();
+        let mut context = Context::from_waker(&waker);
+        self.index.poll(&mut context, now.monotonic).map_err(Fault::Index)?;
+        let found = self.scrub.as_mut().and_then(|scrub| scrub.poll(now.monotonic, &mut context));
+        output.damage.extend(found.map(ReadError::from));
         Ok(())
     }
 
@@ -269,11 +286,11 @@ impl Engine {
         Ok(())
     }
 
-    fn take_loaded(&mut self, now: Now) -> Result<(), Fault> {
+    fn take_loaded(&mut self, now: Now, output: &mut Output) {
         for loaded in std::mem::take(&mut self.loaded) {
-            loaded.step(now, &mut self.replica, &mut self.effects).map_err(Fault::Load)?;
+            let stepped = loaded.step(now, &mut self.replica, &mut self.effects);
+            output.damage.extend(stepped.err());
         }
-        Ok(())
     }
 
     fn carry_out(&mut self, now: Now, output: &mut Output) {

@@ -252,6 +252,7 @@ fn open_engine(
         },
         reads: ReadLimits::PRODUCTION,
         tail_bytes_max: config.tail_cache_bytes_max.into(),
+        scrub_bytes_per_s: config.scrub_bytes_per_s.into(),
         founding: founding(config),
         seed: random(),
     };

@@ -92,6 +92,17 @@ pub enum Room {
     Full,
 }
 
+/// How much of an index is where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Files that are in use.
+    pub runs: usize,
+    /// Events before this are in files.
+    pub covered: Position,
+    /// Events that are in memory alone.
+    pub memory_events: u64,
+}
+
 /// What a start found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IndexRecovery {
@@ -279,6 +290,18 @@ impl Index {
     #[must_use]
     pub fn damaged_runs(&self) -> usize {
         self.shared.tables.borrow().damaged.len()
+    }
+
+    /// How much of it is where.
+    #[must_use]
+    pub fn extent(&self) -> Extent {
+        let tables = self.shared.tables.borrow();
+        let frozen: u64 = tables.frozen.iter().map(|table| table.events).sum();
+        Extent {
+            runs: tables.runs.len(),
+            covered: tables.runs.last().map_or(Position::START, |run| run.info().to),
+            memory_events: frozen + tables.active.events,
+        }
     }
 
     /// Entries before this were taken in.

@@ -172,10 +172,14 @@ metrics! {
     torn_tails: "gauge" "quorate_recovery_torn_tails";
     /// Damaged places that were found in the data.
     corruptions: "counter" "quorate_corruptions_total";
-    /// Bytes of older segments that were verified in the background since the start.
-    scrub_bytes: "counter" "quorate_scrub_verified_bytes_total";
-    /// Bytes of older segments that are still to be verified.
-    scrub_left: "gauge" "quorate_scrub_remaining_bytes";
+    /// Files of the index that are damaged and not made again yet.
+    index_damaged: "gauge" "quorate_index_damaged_runs";
+    /// Passes over all older segments that the background verification has made since the start.
+    scrub_passes: "counter" "quorate_scrub_passes_total";
+    /// The position up to which the background verification has come in this pass.
+    scrub_checked: "gauge" "quorate_scrub_checked_position_bytes";
+    /// The position up to which it will come.
+    scrub_total: "gauge" "quorate_scrub_total_position_bytes";
     /// Whether the disk is full and appends are refused.
     disk_full: "gauge" "quorate_disk_full";
 }

@@ -40,13 +40,16 @@ impl Args for Flags {
         let file = Arg::new("config")
             .long("config")
             .value_name("FILE")
+            .overrides_with("config")
             .help("Read settings from this TOML file (or the one that QUORATE_CONFIG names)");
         let defaults = Config::default();
         let flags = SETTINGS.iter().map(|setting| {
             let shown = defaults.show(setting.name);
             let default = if shown.is_empty() { "none" } else { &shown };
             let help = format!("{} [default: {default}]", setting.doc());
-            Arg::new(setting.name).long(setting.flag()).value_name(setting.unit).help(help)
+            // The last of several wins, so that a wrapper's own can be overridden.
+            let flag = Arg::new(setting.name).long(setting.flag()).overrides_with(setting.name);
+            flag.value_name(setting.unit).help(help)
         });
         command.arg(file).args(flags)
     }

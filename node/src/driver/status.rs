@@ -3,9 +3,13 @@
 use quorate_net::wire::{Detail, NodeStatus, Serving};
 use quorate_storage::disk::DiskKind;
 
+use quorate_core::time::{Instant, Now};
+
 use super::Driver;
 use crate::admin::{Phase, process};
 use crate::engine::Engine;
+
+const MEASURE_EVERY_NANOS: u64 = 1_000_000_000;
 
 impl Driver {
     /// How the node is.
@@ -51,6 +55,13 @@ impl Driver {
                 "The disk is full: appends are refused until there is space, reads go on.".into(),
             );
         }
+        let damaged = engine.index().damaged_runs();
+        if damaged > 0 {
+            warnings.push(format!(
+                "{damaged} files of the index are damaged and are being made again from the log; \
+                 reads that need them fail until then."
+            ));
+        }
         warnings.extend(self.damage.borrow().iter().map(|damage| format!("Damaged: {damage}")));
         warnings
     }
@@ -75,11 +86,13 @@ impl Driver {
             ("index_memory_events", metrics.index_memory_events.get()),
             ("index_runs", metrics.index_runs.get()),
             ("index_covered_position", metrics.index_covered.get()),
+            ("index_damaged_runs", metrics.index_damaged.get()),
             ("recovery_ms", metrics.recovery_ms.get()),
             ("recovery_read_bytes", metrics.recovery_bytes.get()),
             ("recovery_torn_tails", metrics.torn_tails.get()),
-            ("scrub_verified_bytes", metrics.scrub_bytes.get()),
-            ("scrub_remaining_bytes", metrics.scrub_left.get()),
+            ("scrub_passes", metrics.scrub_passes.get()),
+            ("scrub_checked_position", metrics.scrub_checked.get()),
+            ("scrub_total_position", metrics.scrub_total.get()),
             ("corruptions", metrics.corruptions.get()),
             ("memory_bytes", process::resident_bytes().unwrap_or(0)),
         ];
@@ -88,13 +101,28 @@ impl Driver {
         numbers.into_iter().map(detail).collect()
     }
 
-    /// Brings the gauges up to date.
-    pub(super) fn measure(&self, engine: &Engine) {
+    /// Brings the gauges up to date: the cheap ones each turn, the others each second.
+    pub(super) fn measure(&self, engine: &Engine, now: Now) {
         let metrics = &self.shared.metrics;
         metrics.end_position.set(engine.committed().1.get());
         metrics.events.set(engine.events());
         metrics.epoch.set(engine.epoch().get());
         metrics.disk_full.set(engine.disk_full().into());
+        let since = now.monotonic.nanos().saturating_sub(self.measured.get().nanos());
+        if since < MEASURE_EVERY_NANOS && self.measured.get() > Instant::START {
+            return;
+        }
+        self.measured.set(now.monotonic);
+        let extent = engine.index().extent();
+        metrics.index_runs.set(extent.runs as u64);
+        metrics.index_covered.set(extent.covered.get());
+        metrics.index_memory_events.set(extent.memory_events);
+        metrics.index_damaged.set(engine.index().damaged_runs() as u64);
+        if let Some(scrub) = engine.scrub() {
+            metrics.scrub_passes.set(scrub.passes);
+            metrics.scrub_checked.set(scrub.checked.get());
+            metrics.scrub_total.set(scrub.total.get());
+        }
     }
 }
 

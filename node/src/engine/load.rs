@@ -34,22 +34,29 @@ impl Loaded {
     ///
     /// # Errors
     ///
-    /// Where there is none, because the log or the index can't be read.
+    /// Why there is none: the log or the index can't be read. The core knows, and refuses what
+    /// rests on it.
     pub(super) fn step(
         self,
         now: Now,
         replica: &mut Replica,
         effects: &mut Effects,
     ) -> Result<(), ReadError> {
+        let mut step = |input| replica.step(now, input, effects);
         match self {
-            Self::Head { stream, head } => {
-                let head = head?;
-                let input = Input::HeadLoaded { stream: &stream, head: head.loaded() };
-                replica.step(now, input, effects);
+            Self::Head { stream, head: Ok(head) } => {
+                step(Input::HeadLoaded { stream: &stream, head: head.loaded() });
             }
-            Self::Ids { request, ids } => {
-                let (ids, position) = ids?;
-                replica.step(now, Input::IdsLoaded { request, ids: &ids, position }, effects);
+            Self::Head { stream, head: Err(error) } => {
+                step(Input::HeadUnreadable { stream: &stream });
+                return Err(error);
+            }
+            Self::Ids { request, ids: Ok((ids, position)) } => {
+                step(Input::IdsLoaded { request, ids: &ids, position });
+            }
+            Self::Ids { request, ids: Err(error) } => {
+                step(Input::IdsUnreadable { request });
+                return Err(error);
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use quorate_storage::index::{
     Index, IndexConfig, IndexError, IndexLimits, IndexRecovery, StreamHasher,
 };
 use quorate_storage::io::Io;
-use quorate_storage::log::{self, Home, Log};
+use quorate_storage::log::{self, Home, Log, Scrub};
 use quorate_storage::read::{ReadLimits, StoreReader};
 use quorate_storage::superblock::{Identity, Superblock, SuperblockError};
 
@@ -33,6 +33,8 @@ pub struct EngineOptions {
     pub reads: ReadLimits,
     /// Newest part of the log that is kept in memory for readers.
     pub tail_bytes_max: u64,
+    /// How fast older segments are verified in the background; 0 for not at all.
+    pub scrub_bytes_per_s: u64,
     /// Who the node is, where the folder is new.
     pub founding: Identity,
     /// Drawn at random for this start.
@@ -138,30 +140,22 @@ impl Engine {
             seed: options.seed,
         };
         replica.step(now, Input::Boot(&boot), &mut effects);
-        let reader = StoreReader::new(log.reader(), index.reader(), options.reads);
-        let engine = Self::new(io, replica, effects, log, index, reader, superblock, end);
-        Ok((engine, recovered))
+        let parts = Parts { replica, effects, log, index, superblock, end };
+        Ok((Self::assemble(io, parts, &options), recovered))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "it only puts the parts together")]
-    fn new(
-        io: Io,
-        replica: Replica,
-        effects: Effects,
-        log: Log,
-        index: Index,
-        reader: StoreReader,
-        superblock: Superblock,
-        end: LogEnd,
-    ) -> Self {
+    fn assemble(io: Io, parts: Parts, options: &EngineOptions) -> Self {
+        let Parts { replica, effects, log, index, superblock, end } = parts;
         let woken = Arc::new(Woken::default());
+        let scrub_rate = options.scrub_bytes_per_s;
         Self {
             io,
             replica,
             effects,
+            reader: StoreReader::new(log.reader(), index.reader(), options.reads),
+            scrub: (scrub_rate > 0).then(|| Scrub::new(log.reader(), scrub_rate)),
             log,
             index,
-            reader,
             epoch: superblock.hard_state().epoch,
             superblock: Some(superblock),
             hard_state_write: None,
@@ -178,6 +172,16 @@ impl Engine {
             fault: None,
         }
     }
+}
+
+/// What a start has opened.
+struct Parts {
+    replica: Replica,
+    effects: Effects,
+    log: Log,
+    index: Index,
+    superblock: Superblock,
+    end: LogEnd,
 }
 
 /// The limits with the folder's own segments.

@@ -50,6 +50,7 @@ fn options(starts: u8) -> EngineOptions {
         index: IndexLimits::TINY,
         reads: ReadLimits::TINY,
         tail_bytes_max: 3 * 4096,
+        scrub_bytes_per_s: 1 << 20,
         founding: Identity {
             log: LogId {
                 cluster: ClusterId::from_bytes([1; 16]),

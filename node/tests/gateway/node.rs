@@ -152,6 +152,7 @@ fn options(config: &Config) -> EngineOptions {
         index: IndexLimits::TINY,
         reads: ReadLimits::PRODUCTION,
         tail_bytes_max: config.tail_cache_bytes_max.into(),
+        scrub_bytes_per_s: 1 << 20,
         founding: superblock::Identity {
             log: LogId {
                 cluster: ClusterId::from_bytes([1; 16]),
