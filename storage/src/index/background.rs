@@ -23,7 +23,7 @@ use crate::disk::DiskError;
 use crate::log::LogReader;
 
 /// Streams of a memtable that are let go of in one turn.
-const FREED_AT_ONCE: usize = 4096;
+const FREED_AT_ONCE: usize = 1024;
 /// How long to wait before a full disk is tried again.
 const RETRY_NANOS: u64 = 1_000_000_000;
 

@@ -18,7 +18,7 @@ use crate::io::Io;
 
 /// So many neighbours are worth a merge.
 pub(super) const FAN_IN: usize = 4;
-/// So many are merged at once at the most: each takes some 128 KiB of memory.
+/// So many are merged at once at the most: each takes some 64 KiB of memory.
 const INPUTS_MAX: usize = 8;
 
 /// Writes a memtable as a run.

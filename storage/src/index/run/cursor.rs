@@ -11,7 +11,7 @@ use crate::index::fault::{Flaw, IndexError};
 use crate::index::key::StreamKey;
 
 /// What is read at once.
-const CHUNK_BLOCKS: u64 = 16;
+const CHUNK_BLOCKS: u64 = 8;
 
 /// Streams of a run in the order of their keys.
 pub(in crate::index) struct RunCursor {

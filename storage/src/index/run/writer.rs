@@ -12,7 +12,7 @@ use crate::io::Io;
 
 /// What is written at once. Between two writes the caller's turn goes on, so this also bounds the
 /// time that is spent without a pause.
-const CHUNK_BLOCKS: usize = 16;
+const CHUNK_BLOCKS: usize = 8;
 
 /// A run that is being written; until a manifest names it, a crash makes it an orphan.
 pub(in crate::index) struct RunWriter {

@@ -15,7 +15,7 @@ fn workload(medium: &Medium) -> Model {
     let Ok((mut process, _)) = Process::open(medium, model.end, IndexLimits::TINY) else {
         return model;
     };
-    for number in 0..80 {
+    for number in 0..48 {
         let entry = model.append(&[&format!("stream-{}", number % 5)]);
         process.apply(&entry);
         if process.turn(Instant::START).is_err() {
