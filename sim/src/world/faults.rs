@@ -159,6 +159,7 @@ impl World {
             index: IndexLimits::TINY,
             reads: ReadLimits::TINY,
             tail_bytes_max: TAIL_BYTES_MAX,
+            scrub_bytes_per_s: 1 << 20,
             founding: Identity {
                 log: LogId {
                     cluster: ClusterId::from_bytes([1; 16]),
