@@ -37,7 +37,8 @@ impl OpenSegment {
         if sealed {
             let footer = opened.read(bytes - FOOTER_BYTES, FOOTER_BYTES as usize).await?;
             // Without a footer a reader starts at the first record, and finds what it looks for.
-            opened.anchors = SegmentFooter::decode(&footer, home).ok().map(|footer| footer.anchors);
+            opened.anchors =
+                SegmentFooter::decode(&footer, home, base, bytes).ok().map(|footer| footer.anchors);
         }
         Ok(opened)
     }

@@ -43,6 +43,9 @@ impl Home {
     }
 }
 
+/// Numbers beyond this are not taken from any file: below it there is room to add to them.
+pub(super) const NUMBER_MAX: u64 = 1 << 62;
+
 /// Reads what [`Home::put_log`] wrote.
 pub(super) fn log_id_at(bytes: &[u8], at: usize) -> LogId {
     LogId {

@@ -41,7 +41,9 @@ use quorate_core::log::entry::{
     record_sectors,
 };
 
-use super::home::{Home, array_at, is_zero, log_id_at, put_u32, put_u64, u32_at, u64_at};
+use super::home::{
+    Home, NUMBER_MAX, array_at, is_zero, log_id_at, put_u32, put_u64, u32_at, u64_at,
+};
 use crate::buffer::AlignedBuffer;
 
 pub(super) const MAGIC: [u8; 8] = *b"QrtRec01";
@@ -81,8 +83,8 @@ pub(super) enum HeaderError {
     Length,
     /// They are not what was written.
     Checksum,
-    /// A kind that this version doesn't know, or a reserved byte that is not zero, though the
-    /// checksum holds.
+    /// A kind that this version doesn't know, a number that can't be, or a reserved byte that is not
+    /// zero, though the checksum holds.
     Content,
 }
 
@@ -130,6 +132,10 @@ pub(super) fn decode_header(bytes: &[u8], home: &Home) -> Result<RecordHeader, H
     }
     let kind = EntryKind::from_code(header[100]).ok_or(HeaderError::Content)?;
     if !is_zero(&header[101..104]) || !is_zero(&header[108..128]) {
+        return Err(HeaderError::Content);
+    }
+    let numbers = [56, 64, 72, 80, 88].map(|at| u64_at(header, at));
+    if numbers.iter().any(|number| *number > NUMBER_MAX) || u64_at(header, 64) == 0 {
         return Err(HeaderError::Content);
     }
     let entry = EntryHeader {

@@ -274,11 +274,11 @@ fn candidate(home: &Home, ends: &Ends, report: &mut Recovery) -> Result<Candidat
             return Err(corrupt(segment::file_name(base), 0, Part::SegmentHeader, damage));
         }
     };
-    let footer = match SegmentFooter::decode(&ends.footer, home) {
-        Ok(footer) if footer.base == base => Some(footer),
+    let footer = match SegmentFooter::decode(&ends.footer, home, ends.base, ends.bytes) {
+        Ok(footer) => Some(footer),
         Err(PartError::Blank) => None,
         Err(PartError::Damaged) if segment::footer_is_torn(&ends.footer, home) => None,
-        Ok(_) | Err(PartError::Damaged | PartError::Version(_)) => {
+        Err(PartError::Damaged | PartError::Version(_)) => {
             let name = segment::file_name(base);
             let offset = bytes - FOOTER_BYTES;
             report.repaired.push(part_corruption(name, offset, Part::SegmentFooter));

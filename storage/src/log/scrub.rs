@@ -201,7 +201,7 @@ async fn check_ends(
     }
     let offset = segment.bytes - FOOTER_BYTES;
     let footer = read(io, file, offset, FOOTER_BYTES).await?;
-    let footer = SegmentFooter::decode(&footer, home).ok();
+    let footer = SegmentFooter::decode(&footer, home, segment.base(), segment.bytes).ok();
     if footer.is_none_or(|footer| footer.end != segment.end) {
         return Err(bad_part(segment, offset, Part::SegmentFooter));
     }

@@ -48,7 +48,9 @@
 use quorate_core::id::{ChainHash, DiskId, Epoch, LogIndex, NodeId, Position};
 use quorate_core::log::entry::{LogEnd, SECTOR_BYTES};
 
-use super::home::{Home, array_at, is_zero, log_id_at, put_u32, put_u64, u32_at, u64_at};
+use super::home::{
+    Home, NUMBER_MAX, array_at, is_zero, log_id_at, put_u32, put_u64, u32_at, u64_at,
+};
 use crate::buffer::AlignedBuffer;
 use crate::disk::FileName;
 
@@ -79,7 +81,8 @@ pub(super) fn file_name(base: Position) -> FileName {
 pub(super) fn base_of(name: &str) -> Option<Position> {
     let digits = name.strip_prefix(FOLDER)?.strip_prefix('/')?.strip_suffix(".segment")?;
     let base = Position::from_wire(u64::from_str_radix(digits, 16).ok()?);
-    (*file_name(base) == *name).then_some(base)
+    let can_be = base.get() <= NUMBER_MAX && base.get().is_multiple_of(SECTOR_BYTES);
+    (can_be && *file_name(base) == *name).then_some(base)
 }
 
 /// Where records may lie in a segment of this length.
@@ -139,15 +142,17 @@ impl SegmentHeader {
         if u64_at(sector, 88) != VERSION {
             return Err(PartError::Version(u64_at(sector, 88)));
         }
-        if !is_zero(&sector[160..]) {
+        let durable = u64_at(sector, 80);
+        let start = end_at(sector, 96).ok_or(PartError::Damaged)?;
+        if !is_zero(&sector[160..]) || durable > NUMBER_MAX {
             return Err(PartError::Damaged);
         }
         Ok(Self {
             home,
             node: NodeId::from_wire(u64_at(sector, 72)),
             segment_bytes: u32_at(sector, 12),
-            durable: LogIndex::from_wire(u64_at(sector, 80)),
-            start: end_at(sector, 96),
+            durable: LogIndex::from_wire(durable),
+            start,
         })
     }
 }
@@ -178,25 +183,38 @@ impl SegmentFooter {
         sectors
     }
 
-    /// Reads a footer of this log.
+    /// Reads the footer of the segment with this base, in a file of this length.
     ///
     /// - `sectors`: exactly two
-    pub(super) fn decode(sectors: &[u8], home: &Home) -> Result<Self, PartError> {
+    pub(super) fn decode(
+        sectors: &[u8],
+        home: &Home,
+        base: Position,
+        file_bytes: u64,
+    ) -> Result<Self, PartError> {
         check_magic(sectors, FOOTER_MAGIC)?;
         let count = u64::from(u32_at(sectors, 24));
         if home.checksum(sectors) != u32_at(sectors, 8)
+            || u64_at(sectors, 16) != base.get()
             || count > ANCHORS_MAX
             || !is_zero(&sectors[28..32])
             || !is_zero(&sectors[ANCHORS_AT + 4 * count as usize..])
         {
             return Err(PartError::Damaged);
         }
+        let end = end_at(sectors, 32).ok_or(PartError::Damaged)?;
         let anchors = (0..count as usize).map(|index| u32_at(sectors, ANCHORS_AT + 4 * index));
-        Ok(Self {
-            base: Position::from_wire(u64_at(sectors, 16)),
-            end: end_at(sectors, 32),
-            anchors: anchors.collect(),
-        })
+        let anchors: Vec<u32> = anchors.collect();
+        let records = base.get()..=base.get() + records_bytes(file_bytes);
+        let below_end =
+            |anchor: &u32| base.get() + u64::from(*anchor) * SECTOR_BYTES < end.position.get();
+        if !records.contains(&end.position.get())
+            || !anchors.is_sorted_by(|one, next| one < next)
+            || !anchors.last().is_none_or(below_end)
+        {
+            return Err(PartError::Damaged);
+        }
+        Ok(Self { base, end, anchors })
     }
 }
 
@@ -259,12 +277,15 @@ fn put_end(out: &mut [u8], end: &LogEnd) {
     out[32..64].copy_from_slice(&end.chain.to_bytes());
 }
 
-fn end_at(bytes: &[u8], at: usize) -> LogEnd {
-    LogEnd {
-        index: LogIndex::from_wire(u64_at(bytes, at)),
-        epoch: Epoch::from_wire(u64_at(bytes, at + 8)),
-        position: Position::from_wire(u64_at(bytes, at + 16)),
-        events: u64_at(bytes, at + 24),
+fn end_at(bytes: &[u8], at: usize) -> Option<LogEnd> {
+    let numbers = [at, at + 8, at + 16, at + 24].map(|at| u64_at(bytes, at));
+    let [index, epoch, position, events] = numbers;
+    let can_be = numbers.iter().all(|number| *number <= NUMBER_MAX);
+    (can_be && position.is_multiple_of(SECTOR_BYTES)).then(|| LogEnd {
+        index: LogIndex::from_wire(index),
+        epoch: Epoch::from_wire(epoch),
+        position: Position::from_wire(position),
+        events,
         chain: ChainHash::from_bytes(array_at(bytes, at + 32)),
-    }
+    })
 }

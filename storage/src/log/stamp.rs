@@ -19,7 +19,7 @@
 use quorate_core::id::LogIndex;
 use quorate_core::log::entry::SECTOR_BYTES;
 
-use super::home::{Home, is_zero, log_id_at, put_u64, u32_at, u64_at};
+use super::home::{Home, NUMBER_MAX, is_zero, log_id_at, put_u64, u32_at, u64_at};
 use crate::buffer::AlignedBuffer;
 use crate::disk::{Access, DiskError, DiskErrorKind, Done, Durability, FileId, Op};
 use crate::io::{Io, Running};
@@ -55,7 +55,9 @@ impl Stamp {
             && home.checksum(sector) == u32_at(sector, 8)
             && log_id_at(sector, 16) == home.log
             && is_zero(&sector[12..16])
-            && is_zero(&sector[72..]);
+            && is_zero(&sector[72..])
+            && u64_at(sector, 56) <= NUMBER_MAX
+            && u64_at(sector, 64) <= NUMBER_MAX;
         whole.then(|| Self {
             sequence: u64_at(sector, 56),
             durable: LogIndex::from_wire(u64_at(sector, 64)),

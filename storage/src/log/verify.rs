@@ -109,11 +109,11 @@ fn check_ends(
             None
         }
     };
-    let footer = match SegmentFooter::decode(&ends.footer, home) {
-        Ok(footer) if footer.base == ends.base => Some(footer),
+    let footer = match SegmentFooter::decode(&ends.footer, home, ends.base, ends.bytes) {
+        Ok(footer) => Some(footer),
         Err(PartError::Blank) => None,
         Err(PartError::Damaged) if segment::footer_is_torn(&ends.footer, home) => None,
-        Ok(_) | Err(PartError::Damaged | PartError::Version(_)) => {
+        Err(PartError::Damaged | PartError::Version(_)) => {
             let offset = ends.bytes - FOOTER_BYTES;
             report.damage.push(part(Part::SegmentFooter, offset, Damage::Rotten));
             None

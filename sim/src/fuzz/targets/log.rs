@@ -17,7 +17,7 @@ use quorate_core::time::Instant;
 use quorate_net::event_frames::checksum;
 use quorate_storage::disk::simulated::Medium;
 use quorate_storage::io::Io;
-use quorate_storage::log::{Home, Log, LogFault, Settings};
+use quorate_storage::log::{self, Home, Log, LogFault, Settings};
 
 use super::event_frame::stamped_at;
 use super::folder::{self, Files};
@@ -51,6 +51,8 @@ const STAMP_NAME: &str = "log/stamp";
 const SECTOR: usize = SECTOR_BYTES as usize;
 const FOOTER_BYTES: usize = 2 * SECTOR;
 const START_CHAIN_OFFSET: usize = 96 + 32;
+const BODY_BYTES_OFFSET: usize = 104;
+const FOOTER_FIXED_BYTES: usize = 96;
 const ENTRIES: u64 = 12;
 
 const HOME: Home = Home {
@@ -133,11 +135,13 @@ fn contents(name: &str) -> Vec<u8> {
 fn serves(name: &str, bytes: &[u8]) -> bool {
     let io = folder::disk_with(&SAMPLE, name, bytes);
     io.block_on(async {
+        let Ok(report) = log::verify(&io, &HOME).await else { return false };
         let Ok((log, recovery)) = Log::open(&io, SETTINGS).await else { return false };
         let mut entries = 0;
         let replayed = log.replay(Position::START, |_, _| entries += 1).await;
         let (reader, end) = (log.reader(), recovery.end.position);
         let mut sound = replayed.is_ok() && entries == ENTRIES;
+        sound &= report.damage.is_empty() && report.records == ENTRIES;
         let (mut from, mut upto) = (Position::START, end);
         while from < end {
             let Ok(chunk) = reader.read_forwards(from, end).await else { return false };
@@ -148,9 +152,7 @@ fn serves(name: &str, bytes: &[u8]) -> bool {
             from = chunk.end();
         }
         while upto > Position::START {
-            let Ok(chunk) = reader.read_backwards(Position::START, upto).await else {
-                return false;
-            };
+            let Ok(chunk) = reader.read_backwards(upto, end).await else { return false };
             upto = chunk.start();
         }
         sound
@@ -172,22 +174,23 @@ fn repair_segment(bytes: &mut [u8]) {
         records = rest;
     }
     if footer.iter().any(|byte| *byte != 0) {
+        seal_fixed(&mut footer[..FOOTER_FIXED_BYTES]);
         seal(footer);
     }
 }
 
 /// The length of the record that starts here, where it begins like one and fits.
 fn record_bytes(bytes: &[u8]) -> Option<usize> {
-    if bytes.get(..8)? != b"QrtRec01" {
+    if bytes.get(..SECTOR)?[..8] != *b"QrtRec01" {
         return None;
     }
-    let body_bytes = u32_at(bytes, 12);
+    let body_bytes = u32_at(bytes, BODY_BYTES_OFFSET);
     let sectors = usize::try_from(record_sectors(body_bytes)).ok()?;
     Some(sectors * SECTOR).filter(|length| *length <= bytes.len())
 }
 
 fn repair_record(record: &mut [u8], previous: ChainHash) -> ChainHash {
-    let body_bytes = u32_at(record, 12);
+    let body_bytes = u32_at(record, BODY_BYTES_OFFSET);
     let start = body_offset(body_bytes) as usize;
     let entry = EntryHeader {
         epoch: Epoch::from_wire(u64_at(record, 56)),
@@ -209,6 +212,7 @@ fn repair_record(record: &mut [u8], previous: ChainHash) -> ChainHash {
         let at = RECORD_FIXED_BYTES as usize + 4 * sector;
         record[at..at + 4].copy_from_slice(&sum.to_le_bytes());
     }
+    seal_fixed(&mut record[..RECORD_FIXED_BYTES as usize]);
     seal(&mut record[..start]);
     chain
 }
@@ -217,6 +221,12 @@ fn repair_record(record: &mut [u8], previous: ChainHash) -> ChainHash {
 fn seal(part: &mut [u8]) {
     let sum = checksum(&[&HOME.disk.to_bytes(), &part[12..]].concat());
     part[8..12].copy_from_slice(&sum.to_le_bytes());
+}
+
+/// The checksum of a fixed part stands at 12.
+fn seal_fixed(part: &mut [u8]) {
+    let sum = checksum(&[&HOME.disk.to_bytes(), &part[16..]].concat());
+    part[12..16].copy_from_slice(&sum.to_le_bytes());
 }
 
 fn chain_at(bytes: &[u8], at: usize) -> ChainHash {
