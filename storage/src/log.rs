@@ -4,7 +4,7 @@
 //! reports which entries are on stable storage; what must be done beside that (the next segment's
 //! file, a sealed segment's footer, the stamp) goes on inside it whenever it is polled.
 //! [`LogReader`] reads what is committed, [`Scrub`] reads everything again in the background, and
-//! [`verify`] does so offline.
+//! [`verify()`] does so offline.
 //!
 //! Acknowledged bytes are never written again: a record is whole sectors, and a segment's header
 //! and footer have sectors of their own.

@@ -155,7 +155,7 @@ fn every_acknowledged_event_survives_kills() {
         node.kill();
         let node = Node::start(&data, "127.0.0.1:0", &SETTINGS).expect("an honest disk");
         let client = node.client(Options::default()).await;
-        check(&client, &journal.attempts.borrow()).await;
+        check(&client, &journal.attempts.take()).await;
     });
     println!("{KILLS} kills, {} events acknowledged", journal.acknowledged.get());
 }

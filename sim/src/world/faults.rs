@@ -22,6 +22,7 @@ const RECOVERY_CHANGES_MAX: u64 = 12;
 /// One client in so many never asks again.
 const GIVES_UP: u32 = 4;
 const TAIL_BYTES_MAX: u64 = 3 * 4096;
+const SCRUB_BYTES_PER_S: u64 = 1 << 20;
 
 impl World {
     /// Draws which troubles come now.
@@ -159,7 +160,7 @@ impl World {
             index: IndexLimits::TINY,
             reads: ReadLimits::TINY,
             tail_bytes_max: TAIL_BYTES_MAX,
-            scrub_bytes_per_s: 1 << 20,
+            scrub_bytes_per_s: SCRUB_BYTES_PER_S,
             founding: Identity {
                 log: LogId {
                     cluster: ClusterId::from_bytes([1; 16]),
