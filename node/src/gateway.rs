@@ -81,7 +81,8 @@ impl Ended {
     }
 }
 
-/// Takes connections until the endpoint is closed. Must run within a `LocalSet`.
+/// Takes connections until the endpoint is closed. Must run where local tasks can be
+/// spawned.
 pub async fn accept(driver: Rc<Driver>, endpoint: Endpoint) {
     while let Some(incoming) = endpoint.accept().await {
         let metrics = &driver.shared().metrics;

@@ -19,8 +19,8 @@ use quorate_storage::index::IndexLimits;
 use quorate_storage::io::Io;
 use quorate_storage::read::ReadLimits;
 use quorate_storage::superblock;
+use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::LocalSet;
 
 use crate::admin::{AdminServer, Facts, Phase, Shared, http};
 use crate::config::Config;
@@ -93,9 +93,10 @@ pub fn serve(config: Config, stop_with_stdin: bool) -> Result<(), ServeError> {
     let folder = DataFolder::open_or_create(&config.data)?;
     let identity = identity(&config, &folder, &logger)?;
     let (tcp, address) = bind(&config)?;
+    // Not a LocalSet: each hand-over between it and its runtime costs a look at the reactor.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .build()
+        .build_local(LocalOptions::default())
         .map_err(ServeError::System)?;
     let quic = {
         let _inside = runtime.enter();
@@ -111,12 +112,13 @@ pub fn serve(config: Config, stop_with_stdin: bool) -> Result<(), ServeError> {
     let driver =
         Rc::new(Driver::new(engine, recovered.identity, config, Arc::clone(&shared), logger));
     let stop = wait_for_stop(stop_with_stdin, logger);
-    let ran = LocalSet::new().block_on(&runtime, run(&driver, quic, stop, patience));
-    // No task is left that could hold the driver.
+    let ran = runtime.block_on(run(&driver, quic, stop, patience));
+    // With it go the tasks that hold the driver.
+    drop(runtime);
     let closed = match (ran, Rc::try_unwrap(driver)) {
         (Err(fault), _) => Err(fault),
         (Ok(()), Ok(driver)) => close(driver.into_engine()),
-        (Ok(()), Err(_)) => unreachable!("the LocalSet has dropped its tasks"),
+        (Ok(()), Err(_)) => unreachable!("no task is left that could hold the driver"),
     };
     admin.stop();
     drop(folder);
@@ -134,6 +136,8 @@ async fn run(
     patience: Duration,
 ) -> Result<(), ServeError> {
     let accepting = tokio::task::spawn_local(gateway::accept(Rc::clone(driver), quic.clone()));
+    let looping = Rc::clone(driver);
+    let looping = tokio::task::spawn_local(async move { looping.run().await });
     let serving = async {
         stop.await?;
         driver.stop(patience).await;
@@ -141,7 +145,7 @@ async fn run(
     };
     let ended = tokio::select! {
         biased;
-        fault = driver.run() => Err(fault.into()),
+        fault = looping => Err(fault.expect("the loop does not panic").into()),
         ended = serving => ended,
     };
     accepting.abort();

@@ -26,7 +26,8 @@ use quorate_storage::index::IndexLimits;
 use quorate_storage::io::Io;
 use quorate_storage::read::ReadLimits;
 use quorate_storage::superblock;
-use tokio::task::{JoinHandle, LocalSet};
+use tokio::runtime::LocalOptions;
+use tokio::task::JoinHandle;
 
 /// Settings under which bounds are met with little data.
 pub(crate) fn small() -> Config {
@@ -51,9 +52,9 @@ pub(crate) fn with_node(config: Config, test: impl AsyncFnOnce(&Node)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
-        .build()
+        .build_local(LocalOptions::default())
         .expect("a runtime can be made");
-    LocalSet::new().block_on(&runtime, async {
+    runtime.block_on(async {
         let node = Node::start(config);
         test(&node).await;
         node.stop().await;
