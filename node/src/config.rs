@@ -449,4 +449,16 @@ mod tests {
         }
         assert_eq!(again, Config::default());
     }
+
+    #[test]
+    fn every_setting_is_in_the_handbook() {
+        let handbook = include_str!("../../docs/operating.md");
+        for setting in SETTINGS {
+            let default = Config::default().show(setting.name);
+            let shown = if default.is_empty() { String::new() } else { format!("`{default}`") };
+            let unit = setting.unit.replace('|', ", ");
+            let row = format!("| `{}` | {unit} | {shown} | {} |", setting.name, setting.doc());
+            assert!(handbook.contains(&row), "docs/operating.md lacks {row}");
+        }
+    }
 }

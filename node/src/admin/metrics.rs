@@ -347,4 +347,15 @@ mod tests {
         assert_eq!(latency.quantile_us(0.5), 150);
         assert_eq!(latency.quantile_us(0.99), 50_000);
     }
+
+    #[test]
+    fn every_metric_is_in_the_handbook() {
+        let handbook = include_str!("../../../docs/operating.md");
+        let text = render(&Shared::default());
+        for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {
+            let name = line.split(' ').nth(2).expect("it has a name");
+            let named = handbook.contains(&format!("`{name}`"));
+            assert!(named || handbook.contains(&format!("`{name}{{")), "{name} is not there");
+        }
+    }
 }
