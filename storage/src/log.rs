@@ -246,7 +246,11 @@ impl Log {
         };
         for segment in &segments {
             let image = SegmentImage::read(&self.io, segment.base()).await?;
-            let (end, verdict) = image.walk(&self.settings.home, segment.start, |header, body| {
+            let home = &self.settings.home;
+            // Where a record starts just there, those before it need not be gone through.
+            let first = (segment.base() < from).then(|| image.header_at(home, from)).flatten();
+            let start = first.map_or(segment.start, |header| header.before());
+            let (end, verdict) = image.walk(home, start, |header, body| {
                 if header.entry.end() > from {
                     visit(&header.entry, body);
                 }

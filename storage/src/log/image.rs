@@ -132,6 +132,13 @@ impl SegmentImage {
         })
     }
 
+    /// The good header of a record that starts at this position.
+    pub(super) fn header_at(&self, home: &Home, position: Position) -> Option<RecordHeader> {
+        let is_sector = position.get().is_multiple_of(SECTOR_BYTES);
+        let first = is_sector.then(|| self.headers_from(home, position).next()).flatten();
+        first.filter(|header| header.entry.position == position)
+    }
+
     /// How many bytes from this position on are up to the last one that is not zero, in sectors.
     pub(super) fn written_bytes(&self, from: Position) -> u64 {
         let bytes = self.records_from(from);

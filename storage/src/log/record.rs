@@ -37,8 +37,8 @@ use std::ops::Range;
 
 use quorate_core::id::{ChainHash, Epoch, LogIndex, Position};
 use quorate_core::log::entry::{
-    EntryHeader, EntryKind, LogId, RECORD_FIXED_BYTES, SECTOR_BYTES, body_offset, record_bytes,
-    record_sectors,
+    EntryHeader, EntryKind, LogEnd, LogId, RECORD_FIXED_BYTES, SECTOR_BYTES, body_offset,
+    record_bytes, record_sectors,
 };
 
 use super::home::{
@@ -65,6 +65,17 @@ impl RecordHeader {
     /// How many bytes the whole record takes.
     pub(super) fn bytes(&self) -> usize {
         record_bytes(self.entry.body_bytes) as usize
+    }
+
+    /// What the log is before this entry, by its own account; the epoch is at most this.
+    pub(super) fn before(&self) -> LogEnd {
+        LogEnd {
+            index: self.entry.index.previous(),
+            epoch: self.entry.epoch,
+            position: self.entry.position,
+            chain: self.entry.previous_chain,
+            events: self.entry.events_before,
+        }
     }
 
     /// Where in the record the body is.

@@ -4,7 +4,7 @@
 //! next place where a good header stands, else with the next segment.
 
 use quorate_core::id::LogIndex;
-use quorate_core::log::entry::{EntryHeader, LogEnd, SECTOR_BYTES};
+use quorate_core::log::entry::{LogEnd, SECTOR_BYTES};
 
 use super::corruption::{Corruption, Damage, Part};
 use super::home::Home;
@@ -157,7 +157,7 @@ impl LogReport {
         let Some(header) = &segment.header else {
             let first = image.headers_from(home, image.base).next();
             let follows = self.end.position == image.base;
-            return first.filter(|_| !follows).map_or(self.end, |h| before(&h.entry, &self.end));
+            return first.filter(|_| !follows).map_or(self.end, |h| h.before());
         };
         if certain && header.start.position > self.end.position {
             self.damage.push(missing(&self.end));
@@ -198,7 +198,7 @@ impl LogReport {
             let behind = end.position.plus(SECTOR_BYTES);
             let good = image.headers_from(home, behind).find(|h| h.entry.index > end.index);
             match (good, &segment.footer) {
-                (Some(header), _) => at = before(&header.entry, &end),
+                (Some(header), _) => at = header.before(),
                 (None, Some(footer)) => {
                     self.end = footer.end;
                     return true;
@@ -262,15 +262,4 @@ fn missing(end: &LogEnd) -> Corruption {
     let file = segment::file_name(end.position);
     let (part, damage) = (Part::Segment, Damage::Missing);
     Corruption { file, offset: 0, part, damage, streams: Vec::new() }
-}
-
-/// What a log is before this entry, as far as its header says.
-fn before(entry: &EntryHeader, end: &LogEnd) -> LogEnd {
-    LogEnd {
-        index: entry.index.previous(),
-        epoch: end.epoch,
-        position: entry.position,
-        chain: entry.previous_chain,
-        events: entry.events_before,
-    }
 }
