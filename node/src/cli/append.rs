@@ -52,7 +52,7 @@ pub struct Arguments {
     id: Option<Uuid>,
 
     /// What the stream must be like: any, none (no events yet), exists, or its last revision
-    #[arg(long, value_name = "any|none|exists|REVISION", default_value = "any", value_parser = expect::parse)]
+    #[arg(long, value_name = "any|none|exists|REVISION", default_value = "any", allow_negative_numbers = true, value_parser = expect::parse)]
     expect: Expected,
 }
 

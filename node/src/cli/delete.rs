@@ -28,7 +28,7 @@ pub struct Arguments {
     tombstone: bool,
 
     /// What the stream must be like: any, none, exists, or its last revision
-    #[arg(long, value_name = "any|none|exists|REVISION", default_value = "any", value_parser = expect::parse)]
+    #[arg(long, value_name = "any|none|exists|REVISION", default_value = "any", allow_negative_numbers = true, value_parser = expect::parse)]
     expect: Expected,
 }
 

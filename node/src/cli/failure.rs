@@ -89,6 +89,11 @@ impl Failure {
         self
     }
 
+    /// Says which line of a file it is about.
+    pub(crate) fn at_line(self, line: u64) -> Self {
+        Self { message: format!("line {line}: {}", self.message), ..self }
+    }
+
     /// Tells the user on stderr, and gives the exit code.
     ///
     /// - `json`: as one JSON object, for a script that asked for JSON

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::connection::{self, Options};
 use super::failure::{Exit, Failure};
 use super::interrupt::Interrupt;
-use super::output::Output;
+use super::output::{Output, count};
 use super::thread::beside;
 
 mod batch;
@@ -28,6 +28,7 @@ mod writer;
 pub use rows::RowFormat;
 pub use template::StreamTemplate;
 
+use feed::Feed;
 use rows::{RowError, RowOptions, Rows};
 use writer::Writer;
 
@@ -108,9 +109,9 @@ pub(crate) async fn run(
     let total = checked.map_err(|error| refused(file, &error))?;
     let rows = feed::open(file, &row_options).map_err(|error| refused(file, &error))?;
     let client = connection::connect(options).await?;
-    let chunks = feed::start(rows, arguments.event_type.clone());
+    let feed = Feed::start(rows, arguments.event_type.clone());
     let writer = Writer::new(client, arguments.event_type.clone(), arguments.batch as usize);
-    let (summary, ended) = writer.run(chunks, total, &mut interrupt).await;
+    let (summary, ended) = writer.run(feed, total, &mut interrupt).await;
     if let Err(trouble) = ended {
         return Err(unfinished(file, &summary, trouble));
     }
@@ -132,9 +133,9 @@ pub(crate) async fn sample(client: Client, packed: &'static [u8]) -> Result<Summ
     };
     let source = source::unpacked(packed).expect("memory can be read");
     let rows = Rows::new(source, options).map_err(Failure::failed)?;
-    let chunks = feed::start(rows, "departed".to_owned());
+    let feed = Feed::start(rows, "departed".to_owned());
     let writer = Writer::new(client, "departed".to_owned(), 1);
-    let (summary, ended) = writer.run(chunks, None, &mut Interrupt::listen()?).await;
+    let (summary, ended) = writer.run(feed, None, &mut Interrupt::listen()?).await;
     ended.map(|()| summary)
 }
 
@@ -161,10 +162,10 @@ fn interrupted(what: &str) -> Failure {
 /// Says what was done before the trouble.
 fn unfinished(file: &Path, summary: &Summary, trouble: Failure) -> Failure {
     let hint = format!(
-        "{}{} events were added before ({} were there already). Run the same command again to add \
-         the rest: nothing is written twice.",
+        "{}Added before that: {}; there already: {}. Run the same command again to add the rest: \
+         nothing is written twice.",
         trouble.hint.map_or_else(String::new, |hint| format!("{hint} ")),
-        HumanCount(summary.events),
+        count(summary.events, "event"),
         HumanCount(summary.duplicates),
     );
     Failure::new(trouble.exit, format!("import of {}: {}", file.display(), trouble.message))
@@ -173,9 +174,9 @@ fn unfinished(file: &Path, summary: &Summary, trouble: Failure) -> Failure {
 
 fn text(summary: &Summary) -> String {
     format!(
-        "Imported {} events into {} streams in {:.1} s ({} rows/s); {} were there already.",
-        HumanCount(summary.events),
-        HumanCount(summary.streams),
+        "Imported {} into {} in {:.1} s ({} rows/s); there already: {}.",
+        count(summary.events, "event"),
+        count(summary.streams, "stream"),
         summary.seconds,
         HumanCount(summary.rows_per_s()),
         HumanCount(summary.duplicates),

@@ -79,7 +79,7 @@ struct SetArguments {
     truncate_before: Option<u64>,
 
     /// What the metadata must be like: any, none (never set), exists, or its last revision
-    #[arg(long, value_name = "any|none|exists|REVISION", default_value = "any", value_parser = expect::parse)]
+    #[arg(long, value_name = "any|none|exists|REVISION", default_value = "any", allow_negative_numbers = true, value_parser = expect::parse)]
     expect: Expected,
 }
 

@@ -9,6 +9,7 @@ use std::io::{ErrorKind, Write as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use indicatif::HumanCount;
 use quorate_core::event::ContentType;
 use quorate_core::id::{EventId, Position, Revision};
 use quorate_core::time::Created;
@@ -36,6 +37,11 @@ pub enum Format {
 pub(crate) fn tell(words: impl Display) {
     // Where nobody reads stderr any more, there is nobody left to tell.
     let _ = writeln!(std::io::stderr(), "{words}");
+}
+
+/// A number of things, for people: `1 event`, `5,000 events`.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }
 
 /// One event as a reader sees it.

@@ -25,11 +25,11 @@ pub struct Arguments {
 
     /// The first event: start, end, a revision (of a stream) or a position (of '$all')
     /// [default: start, or end with --backwards]
-    #[arg(long, value_name = "start|end|N")]
+    #[arg(long, allow_negative_numbers = true, value_name = "start|end|N")]
     from: Option<From>,
 
     /// The most events to read
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     count: Option<u64>,
 
     /// Read towards older events

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::connection::{self, Options};
 use super::failure::Failure;
-use super::output::Output;
+use super::output::{Output, count};
 
 /// Say how the node is, in plain words first
 #[derive(Debug, clap::Args)]
@@ -58,9 +58,9 @@ const fn serving_words(serving: Serving) -> &'static str {
 
 fn text(uri: &str, status: &NodeStatus) -> String {
     let mut text = format!(
-        "The node at {uri} {}.\nIt has {} events and has been up for {}.\n",
+        "The node at {uri} {}.\nIt has {} and has been up for {}.\n",
         serving_words(status.serving),
-        indicatif::HumanCount(status.events),
+        count(status.events, "event"),
         duration(status.uptime_seconds),
     );
     for warning in &status.warnings {
@@ -118,8 +118,6 @@ fn object(uri: &str, status: &NodeStatus) -> Value {
 
 /// A time span in its two largest units.
 fn duration(seconds: u64) -> String {
-    let count =
-        |number: u64, unit: &str| format!("{number} {unit}{}", if number == 1 { "" } else { "s" });
     match seconds {
         0..60 => count(seconds, "second"),
         60..3600 => format!("{} {}", count(seconds / 60, "minute"), count(seconds % 60, "second")),

@@ -32,11 +32,16 @@ pub struct Arguments {
 
     /// Begin at start or end, or behind a revision (of a stream) or a position (of '$all'): the
     /// event with that number is not given
-    #[arg(long, value_name = "start|end|N", default_value = "start")]
+    #[arg(
+        long,
+        allow_negative_numbers = true,
+        value_name = "start|end|N",
+        default_value = "start"
+    )]
     from: From,
 
     /// End after so many events
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     count: Option<u64>,
 }
 

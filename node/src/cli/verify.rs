@@ -1,18 +1,18 @@
 //! `quorate verify`: every byte of a data folder, against every checksum and every promise.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use indicatif::HumanCount;
 use quorate_storage::data_folder::DataFolder;
 use quorate_storage::disk::probe::{DiskChoice, open_disk};
+use quorate_storage::disk::{Done, Op};
 use quorate_storage::index::{self, IndexConfig, IndexLimits, IndexReport, StreamHasher};
 use quorate_storage::io::Io;
+use quorate_storage::log::{self, Home, LogReport};
 use quorate_storage::superblock::{CopyLook, Identity, State, Superblock, SuperblockError};
 use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::Output;
+use super::output::{Output, count};
 
 /// Check every byte of a data folder whose node does not run
 #[derive(Debug, clap::Args)]
@@ -108,13 +108,35 @@ async fn examine(io: &Io) -> Result<Vec<Finding>, Failure> {
     };
     let identity = state.identity;
     let superblock = superblock(&state, &copies);
+    let home = Home { log: identity.log, disk: identity.disk };
+    let log = log::verify(io, &home).await.map_err(Failure::failed)?;
     let config = IndexConfig {
         log: identity.log,
         hasher: StreamHasher::new(&identity.stream_key),
         limits: IndexLimits::PRODUCTION,
     };
-    let index = index::verify(io, &config).await.map_err(Failure::failed)?;
-    Ok(vec![superblock, index_finding(&index)])
+    let index = if has_index(io).await? {
+        index_finding(&index::verify(io, &config).await.map_err(Failure::failed)?)
+    } else {
+        no_index()
+    };
+    Ok(vec![superblock, log_finding(&log), index])
+}
+
+/// A young node keeps its index in memory: there are no files then, and none is missed.
+async fn has_index(io: &Io) -> Result<bool, Failure> {
+    let listed = io.run(Op::List { folder: "index".into() }).await.map_err(Failure::failed)?;
+    let Done::Listed(files) = listed else { unreachable!("a list gives names") };
+    Ok(!files.is_empty())
+}
+
+fn no_index() -> Finding {
+    Finding {
+        part: "index",
+        found: "nothing is written yet; the node makes it from the log".to_owned(),
+        damage: Vec::new(),
+        advice: "",
+    }
 }
 
 fn unreadable_superblock(error: &SuperblockError) -> Finding {
@@ -146,6 +168,29 @@ fn superblock(state: &State, copies: &[CopyLook]) -> Finding {
     }
 }
 
+fn log_finding(report: &LogReport) -> Finding {
+    let mut found = format!(
+        "{} in {} and {}, up to position {}",
+        count(report.events, "event"),
+        count(report.records, "good record"),
+        count(report.segments, "segment"),
+        report.end.position,
+    );
+    if let Some(torn) = &report.torn {
+        found += &format!(
+            "; behind it lie {} of an append that was never finished, as a crash leaves them, and \
+             that the next start cuts off",
+            count(torn.bytes, "byte")
+        );
+    }
+    Finding {
+        part: "log",
+        found,
+        damage: report.damage.iter().map(ToString::to_string).collect(),
+        advice: "A node does not serve what it can't trust: bring the folder back from a backup.",
+    }
+}
+
 fn index_finding(report: &IndexReport) -> Finding {
     Finding {
         part: "index",
@@ -159,8 +204,4 @@ fn index_finding(report: &IndexReport) -> Finding {
         advice: "No event is lost by that: the node makes the index again from the log at its \
                  next start.",
     }
-}
-
-fn count(number: u64, thing: &str) -> impl Display {
-    format!("{} {thing}{}", HumanCount(number), if number == 1 { "" } else { "s" })
 }

@@ -1,24 +1,20 @@
 //! Rows from a thread of their own: a slow pipe, unpacking and hashing must not hold the network up.
 
 use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use tokio::sync::mpsc::{self, Receiver};
+use tokio::sync::Notify;
 
 use super::batch::PreparedRow;
 use super::row_id::row_id;
 use super::rows::{RowError, RowOptions, Rows};
 use super::source;
 
-/// Rows are handed over in chunks of about so many bytes of data …
-const CHUNK_BYTES: usize = 256 << 10;
-/// … or of so many rows.
-const CHUNK_ROWS: usize = 512;
-/// Chunks on their way at once.
-const CHUNKS: usize = 4;
-
-/// Some rows, or why there are no more of them.
-pub(super) type Chunk = Result<Vec<PreparedRow>, RowError>;
+/// Rows that are read ahead of whoever takes them.
+const ROWS_MAX: usize = 4096;
+/// Bytes of data in them; the row that exceeds it is still taken in.
+const BYTES_MAX: usize = 4 << 20;
 
 /// Opens the rows and reads the header.
 ///
@@ -39,45 +35,102 @@ pub(super) fn count(path: &Path, options: &RowOptions) -> Result<u64, RowError> 
     open(path, options)?.try_fold(0, |count, row| row.map(|_| count + 1))
 }
 
-/// Starts to read; an error is the last chunk.
-pub(super) fn start(rows: Rows, event_type: String) -> Receiver<Chunk> {
-    let (sender, receiver) = mpsc::channel(CHUNKS);
-    thread::spawn(move || {
-        for chunk in (Chunks { rows, event_type }) {
-            if sender.blocking_send(chunk).is_err() {
-                return; // The import has given up and does not listen any more.
-            }
-        }
-    });
-    receiver
+/// The taking end. Dropping it ends the thread at its next row.
+pub(super) struct Feed {
+    shared: Arc<Shared>,
 }
 
-struct Chunks {
-    rows: Rows,
-    event_type: String,
+struct Shared {
+    queue: Mutex<Queue>,
+    taken: Condvar,
+    pushed: Notify,
 }
 
-impl Iterator for Chunks {
-    type Item = Chunk;
+#[derive(Default)]
+struct Queue {
+    rows: Vec<PreparedRow>,
+    bytes: usize,
+    /// No row comes behind `rows`: there are none, or the next one is bad.
+    end: Option<Result<(), RowError>>,
+    is_abandoned: bool,
+}
 
-    fn next(&mut self) -> Option<Chunk> {
-        let mut chunk = Vec::new();
-        let mut bytes = 0;
-        while bytes < CHUNK_BYTES && chunk.len() < CHUNK_ROWS {
-            match self.rows.next() {
-                Some(Ok(row)) => {
-                    bytes += row.data.len();
-                    let id = row_id(row.number, &row.stream, &self.event_type, &row.data);
-                    chunk.push(PreparedRow { row, id });
+impl Feed {
+    /// Starts to read.
+    pub(super) fn start(rows: Rows, event_type: String) -> Self {
+        let queue = Mutex::new(Queue::default());
+        let shared = Arc::new(Shared { queue, taken: Condvar::new(), pushed: Notify::new() });
+        let feed = Self { shared: Arc::clone(&shared) };
+        thread::spawn(move || shared.fill(rows, &event_type));
+        feed
+    }
+
+    /// Takes the rows that have been read, and waits for one where there is none.
+    ///
+    /// Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// `Err` with how it ended, once all rows have been taken.
+    pub(super) async fn take(&mut self) -> Result<Vec<PreparedRow>, Result<(), RowError>> {
+        loop {
+            {
+                let mut queue = self.shared.lock();
+                if !queue.rows.is_empty() {
+                    queue.bytes = 0;
+                    self.shared.taken.notify_one();
+                    return Ok(std::mem::take(&mut queue.rows));
                 }
-                Some(Err(error)) if chunk.is_empty() => return Some(Err(error)),
-                Some(Err(error)) => {
-                    self.rows.fail_with(error);
-                    break;
+                if let Some(end) = &queue.end {
+                    return Err(end.clone());
                 }
-                None => break,
+            }
+            self.shared.pushed.notified().await;
+        }
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.shared.lock().is_abandoned = true;
+        self.shared.taken.notify_one();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nobody panics while the lock is held, so the queue is whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Each row is pushed as soon as it is there: the next one of a pipe may take its time.
+    fn fill(&self, rows: Rows, event_type: &str) {
+        let mut end = Ok(());
+        for row in rows {
+            match row {
+                Ok(row) => {
+                    let id = row_id(row.number, &row.stream, event_type, &row.data);
+                    if !self.push(PreparedRow { row, id }) {
+                        return;
+                    }
+                }
+                Err(error) => end = Err(error), // It is the last.
             }
         }
-        (!chunk.is_empty()).then_some(Ok(chunk))
+        self.lock().end = Some(end);
+        self.pushed.notify_one();
+    }
+
+    /// Adds a row once there is room; tells whether anybody still wants it.
+    fn push(&self, row: PreparedRow) -> bool {
+        let is_full = |queue: &mut Queue| {
+            !queue.is_abandoned && (queue.rows.len() >= ROWS_MAX || queue.bytes >= BYTES_MAX)
+        };
+        let waited = self.taken.wait_while(self.lock(), is_full);
+        let mut queue = waited.unwrap_or_else(PoisonError::into_inner);
+        queue.bytes += row.row.data.len();
+        queue.rows.push(row);
+        self.pushed.notify_one();
+        !queue.is_abandoned
     }
 }

@@ -87,7 +87,6 @@ pub(super) struct Rows {
 enum Reader {
     Csv(CsvReader),
     Ndjson(LineReader),
-    Failed(RowError),
     Ended,
 }
 
@@ -108,17 +107,11 @@ impl Rows {
         Ok(Self { reader, options, rows: 0 })
     }
 
-    /// Puts an error back, to be given again by the next call.
-    pub(super) fn fail_with(&mut self, error: RowError) {
-        self.reader = Reader::Failed(error);
-    }
-
     fn read(&mut self) -> Option<Result<Row, RowError>> {
         let number = self.rows + 1;
         match &mut self.reader {
             Reader::Csv(reader) => reader.read(number, &self.options),
             Reader::Ndjson(reader) => reader.read(number, &self.options.stream),
-            Reader::Failed(error) => Err(error.clone()),
             Reader::Ended => Ok(None),
         }
         .transpose()

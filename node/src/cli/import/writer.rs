@@ -7,12 +7,12 @@ use quorate_client::{AppendError, Client, PendingAppend};
 use quorate_core::event::{ContentType, NewEvent};
 use quorate_core::id::EventId;
 use quorate_core::request::{Appended, Expected};
-use tokio::sync::mpsc::Receiver;
 use tokio::task::JoinSet;
 
-use super::batch::{Batch, Waiting};
-use super::feed::Chunk;
+use super::batch::{Batch, PreparedRow, Waiting};
+use super::feed::Feed;
 use super::progress::Progress;
+use super::rows::RowError;
 use crate::cli::connection;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::interrupt::Interrupt;
@@ -53,8 +53,9 @@ pub(super) struct Writer {
     client: Client,
     event_type: String,
     waiting: Waiting,
-    unread: VecDeque<String>,
-    reads: JoinSet<(String, Result<HashSet<EventId>, Failure>)>,
+    /// Streams whose ids are to be read, and the line of the row that needs them.
+    unread: VecDeque<(String, u64)>,
+    reads: JoinSet<IdsRead>,
     appends: VecDeque<Pending>,
     append_bytes: usize,
     summary: Summary,
@@ -64,6 +65,14 @@ pub(super) struct Writer {
     stopped: Option<Failure>,
 }
 
+/// The ids that a stream holds.
+struct IdsRead {
+    stream: String,
+    line: u64,
+    ids: Result<HashSet<EventId>, Failure>,
+}
+
+/// An append under way.
 struct Pending {
     reply: PendingAppend,
     events: u64,
@@ -93,7 +102,7 @@ impl Writer {
     /// - `total`: rows to come, where they have been counted
     pub(super) async fn run(
         mut self,
-        mut chunks: Receiver<Chunk>,
+        mut feed: Feed,
         total: Option<u64>,
         interrupt: &mut Interrupt,
     ) -> (Summary, Result<(), Failure>) {
@@ -105,10 +114,9 @@ impl Writer {
                 biased;
                 reply = first_reply(&mut self.appends) => self.replied(reply),
                 Some(read) = self.reads.join_next() => {
-                    let (stream, ids) = read.expect("reading ids does not panic");
-                    self.ids_read(&stream, ids);
+                    self.ids_read(read.expect("reading ids does not panic"));
                 }
-                chunk = chunks.recv(), if wants_rows => self.received(chunk),
+                rows = feed.take(), if wants_rows => self.received(rows),
                 () = interrupt.requested(), if is_running => {
                     self.stop(Failure::new(Exit::Interrupted, "interrupted"));
                 }
@@ -143,33 +151,34 @@ impl Writer {
         self.stopped.get_or_insert(failure);
     }
 
-    fn received(&mut self, chunk: Option<Chunk>) {
-        match chunk {
-            Some(Ok(rows)) => {
+    fn received(&mut self, rows: Result<Vec<PreparedRow>, Result<(), RowError>>) {
+        match rows {
+            Ok(rows) => {
                 for row in rows {
-                    self.unread.extend(self.waiting.push(row));
+                    let line = row.row.line;
+                    let unknown = self.waiting.push(row);
+                    self.unread.extend(unknown.map(|stream| (stream, line)));
                 }
             }
-            Some(Err(error)) => self.rows_ended = Some(Err(Failure::failed(error))),
-            None => drop(self.rows_ended.get_or_insert(Ok(()))),
+            Err(end) => self.rows_ended = Some(end.map_err(Failure::failed)),
         }
     }
 
     fn start_reads(&mut self) {
         while self.stopped.is_none() && self.reads.len() < READS_MAX {
-            let Some(stream) = self.unread.pop_front() else { return };
+            let Some((stream, line)) = self.unread.pop_front() else { return };
             let client = self.client.clone();
             self.reads.spawn(async move {
                 let ids = connection::event_ids(&client, &stream).await;
-                (stream, ids)
+                IdsRead { stream, line, ids }
             });
         }
     }
 
-    fn ids_read(&mut self, stream: &str, ids: Result<HashSet<EventId>, Failure>) {
-        match ids {
-            Ok(ids) => self.waiting.known(stream, ids),
-            Err(failure) => self.stop(failure),
+    fn ids_read(&mut self, read: IdsRead) {
+        match read.ids {
+            Ok(ids) => self.waiting.known(&read.stream, ids),
+            Err(failure) => self.stop(failure.at_line(read.line)),
         }
     }
 
@@ -208,11 +217,7 @@ impl Writer {
         match reply {
             Ok(appended) if appended.duplicate => self.summary.duplicates += pending.events,
             Ok(_) => self.summary.events += pending.events,
-            Err(error) => {
-                let failure = connection::append_failure(error);
-                let message = format!("line {}: {}", pending.line, failure.message);
-                self.stop(Failure { message, ..failure });
-            }
+            Err(error) => self.stop(connection::append_failure(error).at_line(pending.line)),
         }
     }
 }
