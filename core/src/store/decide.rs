@@ -166,20 +166,13 @@ pub(crate) fn delete(
     if state.tombstoned {
         return Decision::Refuse(Rejection::StreamDeleted);
     }
-    // To delete again could hide what was appended since; and where the stream is not as expected,
-    // the first attempt may be why.
-    let holds = state.holds(expected);
-    if (is_weak(expected) || !holds) && evidence.has_forgotten() {
+    // To delete again could hide what was appended since, or undo what its metadata was set to
+    // since: that leaves the stream's own revision, even an exact one, as it was. And where the
+    // stream is not as expected, the first attempt may be why.
+    if evidence.has_forgotten() {
         return Decision::Refuse(Rejection::RetryExpired);
     }
-    if holds { Decision::Write } else { state.wrong_revision(expected) }
-}
-
-fn is_weak(expected: Expected) -> bool {
-    match expected {
-        Expected::Any | Expected::StreamExists => true,
-        Expected::NoStream | Expected::Exact(_) => false,
-    }
+    if state.holds(expected) { Decision::Write } else { state.wrong_revision(expected) }
 }
 
 /// By the ids alone: they may be anywhere in the stream, as far as the window reaches.

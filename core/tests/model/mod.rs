@@ -177,12 +177,11 @@ impl View<'_> {
     }
 
     fn delete(&self, stream: &str, tombstoned: bool, next: Revision) -> Verdict {
-        let weak = matches!(self.wish.expected, Expected::Any | Expected::StreamExists);
         if let Some(event) = self.recent(stream, self.wish.ids[0]) {
             duplicate(event.revision, event)
         } else if tombstoned {
             refuse(Rejection::StreamDeleted)
-        } else if (weak || !self.holds()) && self.forgotten {
+        } else if self.forgotten {
             refuse(Rejection::RetryExpired)
         } else if self.holds() {
             Verdict::Write { first: next, revive: false }
