@@ -9,6 +9,7 @@ pub mod invariants;
 pub mod model;
 pub mod mutant;
 pub mod plan;
+pub mod scenarios;
 pub mod trace;
 pub mod workload;
 pub mod world;

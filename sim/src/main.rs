@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use quorate_sim::fuzz::{Failure, Target, targets};
 use quorate_sim::mutant::Mutant;
 use quorate_sim::plan::Plan;
+use quorate_sim::scenarios::REMEMBERED;
 use quorate_sim::world::{self, Summary};
 
 #[derive(Parser)]
@@ -19,7 +20,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run worlds from seeds; a promise that is broken ends it with the command that repeats it.
+    /// Run worlds from seeds, those that once failed before all others; a promise that is broken
+    /// ends it with the command that repeats it.
     Run {
         /// Seeds 0 up to this one.
         #[arg(long, default_value_t = 0)]
@@ -68,7 +70,9 @@ fn main() -> ExitCode {
         Command::Run { seed: Some(seed), trace, .. } => run_seeds(&[seed], trace),
         Command::Run { seeds, fresh, .. } => {
             let first = fresh_seed();
-            let all: Vec<u64> = (0..seeds).chain((0..fresh).map(|at| first + at)).collect();
+            let remembered = REMEMBERED.iter().map(|(seed, _)| *seed);
+            let all: Vec<u64> =
+                remembered.chain(0..seeds).chain((0..fresh).map(|at| first + at)).collect();
             run_seeds(&all, false)
         }
         Command::Twice { seeds } => twice(seeds),

@@ -324,6 +324,7 @@ fn change<'a>(wish: &Wish, frames: &'a [u8]) -> Change<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scenarios::REMEMBERED;
 
     #[test]
     fn without_faults_all_is_well() {
@@ -342,6 +343,13 @@ mod tests {
         }
         assert!(total.crashes > 30, "there are crashes: {total}");
         assert!(total.stops > 5, "there are failed disks: {total}");
+    }
+
+    #[test]
+    fn seeds_that_once_failed_pass() {
+        for (seed, story) in REMEMBERED {
+            run(seed, Plan::of(seed), None, false).unwrap_or_else(|it| panic!("{story}: {it}"));
+        }
     }
 
     #[test]
