@@ -212,6 +212,16 @@ fn a_subscription_gives_history_then_what_comes() {
 }
 
 #[test]
+fn a_command_leaves_no_connection_behind() {
+    let node = Node::start("no_connection_behind");
+    node.run(&["append", "s", "--data", "1"]).ok();
+    node.run(&["read", "s"]).ok();
+    node.run(&["read", "nothing"]).fails(3, "not found");
+    let status = node.run(&["status", "-o", "json"]).ok().object();
+    assert_eq!(status["details"]["connections"], 1, "its own: {status}");
+}
+
+#[test]
 fn status_in_words_and_as_an_object() {
     let node = Node::start("status");
     node.run(&["append", "s"]).ok();
