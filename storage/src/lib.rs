@@ -15,3 +15,5 @@ pub mod superblock;
 
 #[cfg(test)]
 mod test_folder;
+#[cfg(test)]
+mod test_golden;

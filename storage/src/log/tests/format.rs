@@ -7,41 +7,16 @@ use quorate_core::log::entry::SECTOR_BYTES;
 use super::*;
 use crate::log::image::{Verdict, examine};
 use crate::log::segment::PartError;
-
-/// The lines of a dump that are not zero.
-fn dump(bytes: &[u8]) -> String {
-    let mut out = String::new();
-    for (index, line) in bytes.chunks(16).enumerate() {
-        if line.iter().any(|byte| *byte != 0) {
-            let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
-            out.push_str(&format!("{:05x}: {}\n", index * 16, hex.join(" ")));
-        }
-    }
-    out.push_str(&format!("{:05x}\n", bytes.len()));
-    out
-}
-
-fn check_golden(name: &str, golden: &str, bytes: &[u8]) {
-    let found = dump(bytes);
-    if std::env::var_os("UPDATE").is_some() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/");
-        std::fs::write(format!("{folder}{name}"), &found).expect("the source folder is writable");
-        return;
-    }
-    assert_eq!(found, golden, "{name}; UPDATE=1 rewrites it");
-}
+use crate::test_golden;
 
 #[test]
 fn the_files_bytes_are_what_they_were() {
     let medium = filled(&entries(&[3, 4000, 3, 3, 3, 3, 40]), true);
     let sealed = medium.contents("log/0000000000000000.segment");
     let active = medium.contents("log/0000000000007000.segment");
-    let golden = include_str!("../../../tests/golden/log-sealed.hex");
-    check_golden("log-sealed.hex", golden, &sealed);
-    let golden = include_str!("../../../tests/golden/log-active.hex");
-    check_golden("log-active.hex", golden, &active);
-    let golden = include_str!("../../../tests/golden/log-stamp.hex");
-    check_golden("log-stamp.hex", golden, &medium.contents("log/stamp"));
+    test_golden::check("log-sealed.hex", &sealed);
+    test_golden::check("log-active.hex", &active);
+    test_golden::check("log-stamp.hex", &medium.contents("log/stamp"));
 }
 
 /// Whole sectors: noise, behind the beginnings that make a decoder look further.
