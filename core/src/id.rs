@@ -124,6 +124,15 @@ counter! {
     Revision
 }
 counter! {
+    /// A leader's heartbeat, counted within its reign: what shows that an answer is fresh.
+    Round
+}
+counter! {
+    /// A leader's attempt to bring one follower up to date, counted within its reign. What belongs
+    /// to an earlier attempt is void.
+    Session
+}
+counter! {
     /// One client request within this process; pairs a reply with who asked.
     RequestId
 }

@@ -17,11 +17,13 @@ pub mod input;
 pub mod item;
 pub mod limits;
 pub mod log;
+pub mod message;
 pub mod notice;
 mod replica;
 pub mod request;
 pub mod store;
 pub mod time;
+pub mod timing;
 
 pub use effect::{Effect, Effects};
 pub use input::Input;
