@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::AddAssign;
 
 use quorate_core::id::{Position, RequestId};
-use quorate_core::request::{Change, Expected, Outcome, Proposal, Rejection};
+use quorate_core::request::{Change, Consistency, Expected, Outcome, Proposal, Rejection};
 use quorate_core::time::{Created, Instant, Now};
 use quorate_node::engine::{Engine, Output};
 use quorate_storage::disk::simulated::{Medium, Random};
@@ -234,7 +234,7 @@ impl World {
     fn send_read(&mut self) {
         let request = self.next_request();
         if let Some(engine) = &mut self.engine {
-            engine.read(self.now, request);
+            engine.read(self.now, request, Consistency::Linearizable);
             self.reading.insert(request, self.acknowledged);
         }
     }
@@ -295,6 +295,9 @@ impl World {
                     self.unknown.insert(index);
                 }
             }
+            Outcome::Unknown => {
+                self.unknown.insert(index);
+            }
         }
     }
 
@@ -309,11 +312,12 @@ impl World {
 }
 
 /// Whether the same may be answered otherwise in a moment.
-fn is_momentary(rejection: &Rejection) -> bool {
-    matches!(rejection, Rejection::NotReady | Rejection::Overloaded | Rejection::DiskFull)
+pub(crate) fn is_momentary(rejection: &Rejection) -> bool {
+    matches!(rejection, Rejection::NotReady | Rejection::NotLeader { .. } | Rejection::Overloaded | Rejection::DiskFull)
 }
 
-fn change<'a>(wish: &Wish, frames: &'a [u8]) -> Change<'a> {
+/// What an attempt asks of the store.
+pub(crate) fn change<'a>(wish: &Wish, frames: &'a [u8]) -> Change<'a> {
     match wish {
         Wish::Append(events) => Change::Append { frames, count: events.len() as u32 },
         Wish::Delete(id) => Change::Delete { id: *id },

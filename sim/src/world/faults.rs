@@ -140,7 +140,7 @@ impl World {
 
     fn open(&mut self) -> Result<String, OpenError> {
         self.medium.release();
-        let io = Io::new(Box::new(MutantDisk::new(self.medium.disk(), self.mutant)));
+        let io = Io::new(Box::new(MutantDisk::new(Box::new(self.medium.disk()), self.mutant)));
         let opened = io.block_on(Engine::open(io.clone(), self.now, self.options()));
         self.medium.hold();
         let (engine, recovered) = opened?;
