@@ -108,7 +108,7 @@ impl Authority {
 
     /// Makes the certificate of a node that has peers.
     ///
-    /// - `node`: its name, as [`crate::certificate::is_node_name`] wants it
+    /// - `node`: its name, which is a [`quorate_core::member::Name`]
     /// - `names`: host names and addresses under which the node is reached
     ///
     /// # Errors

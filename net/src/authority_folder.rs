@@ -6,8 +6,10 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use quorate_core::member::Name;
+
 use crate::authority::{Authority, CERTIFICATE_LIFETIME, CLOCK_TOLERANCE};
-use crate::certificate::{Certificate, is_node_name};
+use crate::certificate::Certificate;
 use crate::identity::{
     AUTHORITY_FILE, AUTHORITY_KEY_FILE, CERTIFICATE_FILE, IdentityError, IdentityFiles, KEY_FILE,
     is_pair,
@@ -106,9 +108,8 @@ impl AuthorityFolder {
         folder: &Path,
         now: SystemTime,
     ) -> Result<IssuedFolder, IdentityError> {
-        if !is_node_name(node) {
-            return Err(IdentityError::NodeName { name: node.to_owned() });
-        }
+        let name = |error| IdentityError::NodeName { name: node.to_owned(), error };
+        Name::new(node).map_err(name)?;
         let files = IdentityFiles::in_folder(folder);
         let replaced = replaced(&files, node)?;
         let hosts = match &replaced {

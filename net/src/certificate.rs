@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use quorate_core::member::Name;
 use ring::digest;
 use rustls::RootCertStore;
 use rustls::client::verify_server_cert_signed_by_trust_anchor;
@@ -15,18 +16,8 @@ use rustls_pki_types::{CertificateDer, UnixTime};
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
-/// The longest name of a node.
-pub const NODE_NAME_BYTES_MAX: usize = 32;
-
 /// What stands before a node's name in its certificate.
 const NODE_URI: &str = "quorate://node/";
-
-/// Whether a node may have this name: 1 to 32 letters, digits, `-`, `_` and `.` of ASCII.
-#[must_use]
-pub fn is_node_name(name: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=NODE_NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits)
-}
 
 /// The URI by which a certificate names a node.
 #[must_use]
@@ -161,7 +152,7 @@ pub(crate) fn issue_command(node: Option<&str>, hosts: &[String], folder: &Path)
 fn node_of(name: &GeneralName<'_>) -> Option<String> {
     let GeneralName::URI(uri) = name else { return None };
     let node = uri.strip_prefix(NODE_URI)?;
-    is_node_name(node).then(|| node.to_owned())
+    Name::new(node).is_ok().then(|| node.to_owned())
 }
 
 fn host_of(name: &GeneralName<'_>) -> Option<String> {
@@ -204,16 +195,6 @@ pub(crate) fn date(moment: SystemTime) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_of_nodes_are_short_and_plain() {
-        for name in ["n1", "a", "Node-7_b.c", &"x".repeat(32)] {
-            assert!(is_node_name(name), "{name}");
-        }
-        for name in ["", " n1", "n/1", "n1\n", "ü", &"x".repeat(33)] {
-            assert!(!is_node_name(name), "{name}");
-        }
-    }
 
     #[test]
     fn a_star_stands_for_one_label() {

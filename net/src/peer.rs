@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use quinn::crypto::rustls::{HandshakeData, QuicClientConfig};
 use quinn::{Connection, ConnectionError, Endpoint, IdleTimeout, TransportErrorCode, VarInt};
+use quorate_core::member::Name;
 use rustls::AlertDescription;
 use rustls::client::Resumption;
 use rustls_pki_types::CertificateDer;
@@ -34,7 +35,7 @@ pub const PEER_STREAMS_MAX: u32 = 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerIdentity {
     /// The node's name.
-    pub node: String,
+    pub node: Name,
     /// When its certificate is no longer valid.
     pub expires: SystemTime,
 }
@@ -100,7 +101,8 @@ pub fn peer_identity(connection: &Connection) -> Result<PeerIdentity, PeerRefusa
     let chain = chain.map_err(|_| PeerRefusal::NoCertificate)?;
     let certificate = chain.first().ok_or(PeerRefusal::NoCertificate)?;
     let certificate = Certificate::parse(certificate).ok_or(PeerRefusal::Unnamed)?;
-    let node = certificate.node().ok_or(PeerRefusal::Unnamed)?.to_owned();
+    let node = certificate.node().and_then(|node| Name::new(node).ok());
+    let node = node.ok_or(PeerRefusal::Unnamed)?;
     Ok(PeerIdentity { node, expires: certificate.expires() })
 }
 

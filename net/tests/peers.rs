@@ -95,7 +95,7 @@ impl World {
         let dialled = connector.connect(&self.client, self.address, "localhost");
         let (accepted, dialled) = tokio::join!(self.accept(), dialled);
         let (connection, peer) = dialled.unwrap();
-        (connection, accepted.unwrap(), peer.node)
+        (connection, accepted.unwrap(), peer.node.to_string())
     }
 
     /// Connects as a node, which must fail at the dialling side; what the two sides say.
@@ -118,7 +118,7 @@ impl World {
 
 fn name_of(caller: Result<Caller, PeerRefusal>) -> String {
     match caller {
-        Ok(Caller::Peer(peer)) => peer.node,
+        Ok(Caller::Peer(peer)) => peer.node.to_string(),
         other => panic!("{other:?}"),
     }
 }

@@ -4,9 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use quorate_core::member::NameError;
 use thiserror::Error;
 
-use crate::certificate::{Certificate, NODE_NAME_BYTES_MAX, date, issue_command};
+use crate::certificate::{Certificate, date, issue_command};
 
 /// Why a node has no usable certificate.
 #[derive(Debug, Error)]
@@ -200,13 +201,12 @@ pub enum IdentityError {
         path: PathBuf,
     },
     /// No node can have this name.
-    #[error(
-        "{name:?} can't be a node's name: that has 1 to {NODE_NAME_BYTES_MAX} letters, digits, \
-         '-', '_' and '.'"
-    )]
+    #[error("{name:?} can't be a node's name: {error}")]
     NodeName {
         /// Which one.
         name: String,
+        /// Why not.
+        error: NameError,
     },
     /// A new certificate needs a host.
     #[error("a new certificate needs the host that the node is reached under: add --host HOST")]
