@@ -17,6 +17,7 @@ pub mod input;
 pub mod item;
 pub mod limits;
 pub mod log;
+pub mod member;
 pub mod message;
 pub mod mutant;
 pub mod notice;
