@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use crate::id::{EventId, Position, RequestId, Revision};
+use crate::id::{EventId, NodeId, Position, RequestId, Revision};
 
 /// The state that a stream must be in for an append to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,6 +93,16 @@ pub enum Outcome {
     Refused(Rejection),
 }
 
+/// What a reader must see at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Consistency {
+    /// All that was acknowledged before the read came. The leader alone can tell.
+    #[default]
+    Linearizable,
+    /// Only what is committed, as far as this node knows. Any node can tell, without asking others.
+    Committed,
+}
+
 /// A bound that a request broke, by its name in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Bound {
@@ -152,8 +162,13 @@ pub enum Rejection {
     Overloaded,
     /// The disk is full; appends are taken again once there is space.
     DiskFull,
-    /// This node can't take appends now (it starts, stops, or is no leader).
+    /// This node can't take appends now (it starts, stops, or is not ready to lead yet).
     NotReady,
+    /// This node does not lead.
+    NotLeader {
+        /// Who does, as far as it knows.
+        leader: Option<NodeId>,
+    },
     /// A bound was broken.
     TooLarge {
         /// Which one.
@@ -194,6 +209,12 @@ impl fmt::Display for Rejection {
             Self::Overloaded => out.write_str("overloaded: too many appends are waiting for the disk; try again"),
             Self::DiskFull => out.write_str("the disk is full; appends go on by themselves once there is space"),
             Self::NotReady => out.write_str("the node is not ready for appends; try again"),
+            Self::NotLeader { leader: Some(leader) } => {
+                write!(out, "this node does not lead; node {leader} does")
+            }
+            Self::NotLeader { leader: None } => {
+                out.write_str("this node does not lead, and knows of no leader; try again")
+            }
             Self::TooLarge { bound, max, found } => {
                 write!(out, "{} is {max} bytes, and this has {found}", bound.name())
             }
