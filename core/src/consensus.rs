@@ -20,10 +20,11 @@ use alloc::vec::Vec;
 use crate::effect::{Effect, Effects, Halt};
 use crate::id::{DiskId, Epoch, LogIndex, NodeId, Round, Session};
 use crate::input::{Boot, HardState};
-use crate::limits::{Limits, VOTERS_MAX};
+use crate::limits::Limits;
 use crate::log::entry::{EntryHeader, LogEnd};
 use crate::log::epoch_record::EpochRecord;
 use crate::log::tail::Tail;
+use crate::member::MEMBERS_MAX;
 use crate::message::Message;
 use crate::mutant::{Mutant, Switch};
 use crate::notice::{Notice, StepDown};
@@ -98,7 +99,7 @@ impl Consensus {
         mutants: Switch,
         effects: &mut Effects,
     ) -> Self {
-        assert!(boot.voters.len() <= VOTERS_MAX, "voters are bounded");
+        assert!(boot.voters.len() <= MEMBERS_MAX, "voters are bounded");
         let own = boot.voters.iter().find(|voter| voter.node == boot.node);
         let own = own.expect("a node keeps the log of a group that it votes in");
         let others = boot.voters.iter().filter(|voter| voter.node != boot.node);

@@ -36,7 +36,7 @@ pub struct Boot<'a> {
     /// As last written.
     pub hard_state: HardState,
     /// All voters of the group, this node among them; at most
-    /// [`crate::limits::VOTERS_MAX`].
+    /// [`crate::member::MEMBERS_MAX`].
     pub voters: &'a [Voter],
     /// How long to wait for what.
     pub timing: Timing,

@@ -22,7 +22,9 @@ use quorate_core::id::{Position, RequestId};
 use quorate_core::notice::Notice;
 use quorate_core::request::{Change, Outcome, Proposal, Rejection};
 use quorate_core::time::{Instant, Now};
-use quorate_net::wire::{CallId, ClientLimits, ErrorCode, Welcome};
+use quorate_net::wire::{
+    CallId, ClientLimits, ErrorCode, LeaderHint, MemberAddress, Welcome,
+};
 use quorate_storage::index::IndexError;
 use quorate_storage::log;
 use quorate_storage::read::{ReadError, StoreReader};
@@ -278,14 +280,30 @@ impl Driver {
     }
 
     /// What a session is greeted with.
-    pub(crate) fn welcome(&self) -> Welcome<'static> {
+    pub(crate) fn welcome(&self) -> Welcome {
+        let engine = self.engine.borrow();
+        let node = self.identity.node.get();
         Welcome {
             log: self.identity.log,
             node: self.identity.node,
-            version: env!("CARGO_PKG_VERSION"),
-            committed: self.engine.borrow().committed().1,
+            name: self.name(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            committed: engine.committed().1,
             limits: ClientLimits::from(&self.config.limits()),
+            // A node alone is its own leader.
+            leader: Some(LeaderHint { epoch: engine.epoch().get(), node }),
+            members: vec![MemberAddress {
+                node,
+                name: self.name(),
+                zone: String::new(),
+                address: String::new(),
+            }],
         }
+    }
+
+    /// The node's name.
+    pub(crate) fn name(&self) -> String {
+        format!("n{}", self.identity.node)
     }
 
     /// Hands a change to the engine; the answer goes to `outbox`.

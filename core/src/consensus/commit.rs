@@ -1,14 +1,14 @@
 //! The commit rule: an entry is committed once a quorum has it on stable storage.
 
 use crate::id::LogIndex;
-use crate::limits::VOTERS_MAX;
+use crate::member::MEMBERS_MAX;
 
 /// The last entry that so many nodes have on stable storage.
 ///
 /// - `durable`: for each voter the last entry that it has, with all before it
 /// - `quorum`: how many must have it
 pub(crate) fn reached(durable: impl Iterator<Item = LogIndex>, quorum: usize) -> LogIndex {
-    let mut sorted = [LogIndex::ZERO; VOTERS_MAX];
+    let mut sorted = [LogIndex::ZERO; MEMBERS_MAX];
     for (slot, index) in sorted.iter_mut().zip(durable) {
         *slot = index;
     }

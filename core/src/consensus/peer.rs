@@ -46,7 +46,7 @@ impl Peer {
 /// - `others`: how many peers that takes
 pub(crate) fn quorum_rtt_nanos(peers: &[Peer], others: usize) -> u64 {
     let Some(place) = others.checked_sub(1) else { return 0 };
-    let mut known = [u64::MAX; crate::limits::VOTERS_MAX];
+    let mut known = [u64::MAX; crate::member::MEMBERS_MAX];
     for (slot, peer) in known.iter_mut().zip(peers) {
         *slot = peer.rtt_nanos().unwrap_or(u64::MAX);
     }

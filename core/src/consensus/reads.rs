@@ -59,7 +59,7 @@ impl Reads {
 /// The newest round that so many of the others have answered.
 pub(crate) fn reached(rounds: impl Iterator<Item = Round>, others: usize, own: Round) -> Round {
     let Some(place) = others.checked_sub(1) else { return own };
-    let mut sorted = [Round::ZERO; crate::limits::VOTERS_MAX];
+    let mut sorted = [Round::ZERO; crate::member::MEMBERS_MAX];
     for (slot, round) in sorted.iter_mut().zip(rounds) {
         *slot = round;
     }

@@ -185,7 +185,7 @@ metrics! {
 }
 
 /// Names of the kinds of refusals, as they stand in the label.
-pub const REFUSALS: [&str; 12] = [
+pub const REFUSALS: [&str; 13] = [
     "wrong_revision",
     "corrupted_idempotency",
     "stream_deleted",
@@ -198,6 +198,7 @@ pub const REFUSALS: [&str; 12] = [
     "invalid_metadata",
     "invalid_event",
     "damaged",
+    "not_leader",
 ];
 
 const fn refusal_index(rejection: &Rejection) -> usize {
@@ -214,6 +215,7 @@ const fn refusal_index(rejection: &Rejection) -> usize {
         Rejection::InvalidMetadata => 9,
         Rejection::InvalidEvent => 10,
         Rejection::Damaged => 11,
+        Rejection::NotLeader { .. } => 12,
     }
 }
 

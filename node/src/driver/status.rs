@@ -1,6 +1,8 @@
 //! How the node is: what `quorate status` shows, and what the metrics' gauges say.
 
-use quorate_net::wire::{Detail, NodeStatus, Serving};
+use quorate_net::wire::{
+    Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates,
+};
 use quorate_storage::disk::DiskKind;
 
 use quorate_core::time::{Instant, Now};
@@ -32,7 +34,38 @@ impl Driver {
             data: facts.data.clone(),
             disk: facts.disk.clone(),
             warnings: self.warnings(&engine, &facts.disk_warning),
+            replication: self.replication(&engine, &facts.disk),
             details: self.details(),
+        }
+    }
+
+    /// A group of this node alone.
+    fn replication(&self, engine: &Engine, disk: &str) -> GroupStatus {
+        let committed_index = engine.committed().0.get();
+        let node = self.identity.node.get();
+        let member = MemberStatus {
+            node,
+            name: self.name(),
+            zone: String::new(),
+            address: String::new(),
+            role: Role::Leader,
+            durable_index: committed_index,
+            committed_index,
+            lag_events: 0,
+            rtt_us: None,
+            last_contact_ms: None,
+            reachable: true,
+            disk: disk.to_owned(),
+        };
+        GroupStatus {
+            name: self.name(),
+            zone: String::new(),
+            role: Role::Leader,
+            leader: Some(node),
+            voters: 1,
+            tolerates: Tolerates { nodes: 0, zones: 0 },
+            commit_p99_us: self.shared.metrics.append.quantile_us(0.99),
+            members: vec![member],
         }
     }
 

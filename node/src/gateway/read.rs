@@ -88,7 +88,7 @@ async fn answer(driver: &Driver, send: &mut SendStream, read: Read) -> Result<()
             return Ok(());
         }
     };
-    let Read { target, from, direction, count, filter, resolve_links } = read;
+    let Read { target, from, direction, count, filter, resolve_links, consistency: _ } = read;
     let query = Query { target, from, direction, count, filter, resolve_links };
     let mut cursor = match Cursor::open(driver, query) {
         Ok(cursor) => cursor,

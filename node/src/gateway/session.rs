@@ -124,7 +124,7 @@ pub(super) async fn serve(
     mut receive: FrameReceiver,
 ) {
     let outbox = Rc::new(Outbox::new());
-    outbox.send(&Reply::Welcome(driver.welcome()));
+    outbox.send(&Reply::Welcome(Box::new(driver.welcome())));
     let answers = Rc::clone(&outbox);
     let writer = tokio::task::spawn_local(async move {
         let written = answers.drain(&mut send).await;
@@ -178,6 +178,10 @@ fn call(driver: &Driver, outbox: &Rc<Outbox>, frame: &Frame) -> Result<(), Ended
         Request::Status { call } => {
             let status = Box::new(driver.status());
             outbox.send(&Reply::Status { call, status });
+        }
+        Request::Transfer { call, to: _ } => {
+            let message = "the group has no other node to lead it";
+            outbox.fail(Some(call), ErrorCode::InvalidRequest, message);
         }
         Request::Hello { .. } | Request::Read(_) | Request::Subscribe(_) => {
             return Err(Ended::OutOfPlace(frame.kind()));
