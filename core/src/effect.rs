@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use crate::id::{LogIndex, NodeId, Position, RequestId, Revision};
+use crate::id::{Epoch, LogIndex, NodeId, Position, RequestId, Revision};
 use crate::input::HardState;
 use crate::log::entry::LogEnd;
 use crate::message::Message;
@@ -33,7 +33,8 @@ pub enum Effect {
     SendFromLog {
         /// To whom.
         to: NodeId,
-        /// An [`Message::Append`] whose `last` is still that of `previous`.
+        /// A [`Message::Append`]. The index of `previous` says where to begin; the chain there and
+        /// `last` are to be set from what is read.
         message: Message,
     },
     /// Remove every entry behind this one from the log, on stable storage, then step
@@ -58,6 +59,8 @@ pub enum Effect {
     LoadHead {
         /// Which stream; never a metadata stream.
         stream: Box<str>,
+        /// Comes back with the answer: what was found for an earlier reign is void.
+        epoch: Epoch,
     },
     /// Find the event ids of a stream at these revisions, then step [`crate::Input::IdsLoaded`].
     LoadIds {

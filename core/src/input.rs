@@ -36,7 +36,7 @@ pub struct Boot<'a> {
     /// As last written.
     pub hard_state: HardState,
     /// All voters of the group, this node among them; at most
-    /// [`crate::limits::VOTERS_MAX`].
+    /// [`crate::member::MEMBERS_MAX`].
     pub voters: &'a [Voter],
     /// How long to wait for what.
     pub timing: Timing,
@@ -104,9 +104,9 @@ pub enum Input<'a> {
         to: NodeId,
         /// Of the message.
         session: Session,
-        /// The last entry that was sent, and the address behind it; `None` where the log can't be
-        /// read there.
-        last: Option<(LogIndex, Position)>,
+        /// The last entry that was sent, and how many bytes of log that were; `None` where the log
+        /// can't be read there.
+        last: Option<(LogIndex, u64)>,
     },
     /// The answer to [`crate::Effect::Truncate`]: this is the end of the log on stable storage.
     Truncated {
@@ -137,6 +137,8 @@ pub enum Input<'a> {
     HeadLoaded {
         /// Which stream.
         stream: &'a str,
+        /// Of the question.
+        epoch: Epoch,
         /// What the index and the log say of it.
         head: LoadedHead<'a>,
     },
@@ -153,6 +155,8 @@ pub enum Input<'a> {
     HeadUnreadable {
         /// Which stream.
         stream: &'a str,
+        /// Of the question.
+        epoch: Epoch,
     },
     /// Instead of [`Input::IdsLoaded`]: some of those events are damaged on disk.
     IdsUnreadable {

@@ -2,9 +2,6 @@
 
 use crate::log::entry::{SECTOR_BYTES, record_bytes};
 
-/// Voters of a group.
-pub const VOTERS_MAX: usize = 7;
-
 /// Bounds that hold for one group. Bytes are bytes, counts are counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {

@@ -10,6 +10,13 @@ pub enum Notice {
         /// In which epoch.
         epoch: Epoch,
     },
+    /// A majority has elected it; it takes appends once its epoch record is committed.
+    Elected {
+        /// In which epoch.
+        epoch: Epoch,
+        /// Where the epoch record stands.
+        index: LogIndex,
+    },
     /// It leads: its epoch record is committed, and it takes appends and reads.
     Leading {
         /// In which epoch.

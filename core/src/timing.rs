@@ -84,7 +84,8 @@ impl Timing {
         if self.election_ticks_spread == 0 {
             return Some("two nodes must not campaign at once for ever: election_ticks_spread > 0");
         }
-        if self.stall_ticks < self.heartbeat_ticks || self.commit_stall_ticks < self.election_ticks_min
+        if self.stall_ticks < self.heartbeat_ticks
+            || self.commit_stall_ticks < self.election_ticks_min
         {
             return Some("a stall is longer than a heartbeat, and one of commits than an election");
         }

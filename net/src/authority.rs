@@ -8,8 +8,12 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ED25519,
+    KeyUsagePurpose, PKCS_ED25519, SanType,
 };
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use crate::certificate::{Certificate, node_uri};
 
 /// How long a new authority is valid.
 pub const AUTHORITY_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -76,7 +80,18 @@ impl Authority {
         self.issuer.key().serialize_pem()
     }
 
-    /// Makes a node's certificate.
+    /// Its own certificate's subject, in X.509's words.
+    ///
+    /// # Panics
+    ///
+    /// Never: the certificate was parsed when the authority was taken up.
+    pub(crate) fn subject(&self) -> String {
+        let der = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes());
+        let certificate = der.ok().and_then(|der| Certificate::parse(&der));
+        certificate.expect("it was parsed before").subject().to_owned()
+    }
+
+    /// Makes the certificate of a lone node, which needs no name.
     ///
     /// - `names`: host names and addresses under which the node is reached
     ///
@@ -88,9 +103,31 @@ impl Authority {
         names: &[String],
         validity: &Range<SystemTime>,
     ) -> Result<Issued, rcgen::Error> {
-        let key = KeyPair::generate_for(&PKCS_ED25519)?;
+        self.sign("Quorate node", params(names.to_vec(), validity)?)
+    }
+
+    /// Makes the certificate of a node that has peers.
+    ///
+    /// - `node`: its name, which is a [`quorate_core::member::Name`]
+    /// - `names`: host names and addresses under which the node is reached
+    ///
+    /// # Errors
+    ///
+    /// [`rcgen::Error`] for a name that can't stand in a certificate.
+    pub fn issue_node(
+        &self,
+        node: &str,
+        names: &[String],
+        validity: &Range<SystemTime>,
+    ) -> Result<Issued, rcgen::Error> {
         let mut params = params(names.to_vec(), validity)?;
-        params.distinguished_name.push(DnType::CommonName, "Quorate node");
+        params.subject_alt_names.push(SanType::URI(node_uri(node).try_into()?));
+        self.sign(&format!("Quorate node {node}"), params)
+    }
+
+    fn sign(&self, name: &str, mut params: CertificateParams) -> Result<Issued, rcgen::Error> {
+        let key = KeyPair::generate_for(&PKCS_ED25519)?;
+        params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages =
             vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];

@@ -21,7 +21,9 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rustls::crypto::CryptoProvider;
 use thiserror::Error;
 
+use crate::credentials::Credentials;
 use crate::identity::Identity;
+use crate::peer::PEER_ALPN;
 use crate::trust::{Trust, TrustError, Verifier};
 use crate::wire::ALPN;
 
@@ -79,23 +81,39 @@ pub enum ConnectError {
     Host(String),
     /// The endpoint can't open connections any more.
     #[error("can't open a connection: {0}")]
-    Endpoint(#[from] quinn::ConnectError),
+    Endpoint(quinn::ConnectError),
     /// The node did not answer, or ended the connection.
     #[error("{0}")]
     Connection(#[from] ConnectionError),
 }
 
-/// Opens a node's endpoint on a socket of the operating system.
+impl From<quinn::ConnectError> for ConnectError {
+    fn from(error: quinn::ConnectError) -> Self {
+        match error {
+            quinn::ConnectError::InvalidServerName(name) => Self::Host(name),
+            other => Self::Endpoint(other),
+        }
+    }
+}
+
+/// Opens a node's endpoint on a socket of the operating system, for clients and for peers
+/// ([`crate::peer::caller`] says which of them a connection is).
+///
+/// - `credentials`: an [`Identity`] that stays, or [`Credentials`] that are renewed
 ///
 /// # Errors
 ///
 /// [`EndpointError`] where the socket or the certificate can't be used.
-pub fn listen(address: SocketAddr, identity: &Identity) -> Result<Endpoint, EndpointError> {
-    let config = server_config(identity)?;
+pub fn listen(
+    address: SocketAddr,
+    credentials: impl Into<Credentials>,
+) -> Result<Endpoint, EndpointError> {
+    let credentials = credentials.into();
+    let config = server_config(&credentials)?;
     UdpSocket::bind(address)
         .and_then(|socket| {
             enlarge_buffers(&socket)?;
-            let endpoint_config = node_endpoint_config(identity);
+            let endpoint_config = node_endpoint_config(&credentials.identity());
             Endpoint::new(endpoint_config, Some(config), socket, Arc::new(TokioRuntime))
         })
         .map_err(|error| EndpointError::Bind { address, error })
@@ -109,11 +127,12 @@ pub fn listen(address: SocketAddr, identity: &Identity) -> Result<Endpoint, Endp
 pub fn listen_on(
     socket: Arc<dyn AsyncUdpSocket>,
     runtime: Arc<dyn Runtime>,
-    identity: &Identity,
+    credentials: impl Into<Credentials>,
 ) -> Result<Endpoint, EndpointError> {
-    let config = server_config(identity)?;
+    let credentials = credentials.into();
+    let config = server_config(&credentials)?;
     let address = socket.local_addr();
-    let endpoint_config = node_endpoint_config(identity);
+    let endpoint_config = node_endpoint_config(&credentials.identity());
     Endpoint::new_with_abstract_socket(endpoint_config, Some(config), socket, runtime)
         .map_err(|error| EndpointError::Bind { address: address.unwrap_or(UNKNOWN), error })
 }
@@ -122,9 +141,14 @@ pub fn listen_on(
 ///
 /// # Errors
 ///
-/// [`rustls::Error`] where the certificate and the private key don't belong together.
-pub fn https_config(identity: &Identity) -> Result<rustls::ServerConfig, rustls::Error> {
-    tls_server_config(identity, b"http/1.1")
+/// [`rustls::Error`] where TLS can't be set up.
+pub fn https_config(
+    credentials: impl Into<Credentials>,
+) -> Result<rustls::ServerConfig, rustls::Error> {
+    let mut tls =
+        tls_builder()?.with_no_client_auth().with_cert_resolver(Arc::new(credentials.into()));
+    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(tls)
 }
 
 /// A client's side of TLS: connects to nodes that one authority vouches for.
@@ -170,12 +194,7 @@ impl Connector {
         address: SocketAddr,
         host: &str,
     ) -> Result<Connection, ConnectError> {
-        let connecting = endpoint.connect_with(self.config.clone(), address, host).map_err(
-            |error| match error {
-                quinn::ConnectError::InvalidServerName(name) => ConnectError::Host(name),
-                other => ConnectError::Endpoint(other),
-            },
-        )?;
+        let connecting = endpoint.connect_with(self.config.clone(), address, host)?;
         connecting.await.map_err(|error| match self.verifier.take_refusal() {
             Some(refusal) => ConnectError::Trust(refusal),
             None => ConnectError::Connection(error),
@@ -239,31 +258,29 @@ impl ConnectionIdGenerator for RandomConnectionIds {
     }
 }
 
-fn server_config(identity: &Identity) -> Result<quinn::ServerConfig, EndpointError> {
-    let tls = tls_server_config(identity, ALPN)?;
+fn server_config(credentials: &Credentials) -> Result<quinn::ServerConfig, EndpointError> {
+    let mut tls = tls_builder()?
+        .with_client_cert_verifier(credentials.peer_verifier())
+        .with_cert_resolver(Arc::new(credentials.clone()));
+    tls.alpn_protocols = vec![ALPN.to_vec(), PEER_ALPN.to_vec()];
     let quic = QuicServerConfig::try_from(tls).expect("ring has QUIC's initial cipher");
     let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
     config.transport_config(Arc::new(transport()));
     Ok(config)
 }
 
-fn tls_server_config(
-    identity: &Identity,
-    protocol: &[u8],
-) -> Result<rustls::ServerConfig, rustls::Error> {
-    let mut tls = rustls::ServerConfig::builder_with_provider(provider())
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_single_cert(identity.chain().to_vec(), identity.key())?;
-    tls.alpn_protocols = vec![protocol.to_vec()];
-    Ok(tls)
+fn tls_builder()
+-> Result<rustls::ConfigBuilder<rustls::ServerConfig, rustls::WantsVerifier>, rustls::Error> {
+    rustls::ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
-fn transport() -> TransportConfig {
+/// What all connections have in common.
+pub(crate) fn transport() -> TransportConfig {
     let mut congestion = CubicConfig::default();
     congestion.initial_window(INITIAL_WINDOW_PACKETS * u64::from(MTU));
     let mut discovery = MtuDiscoveryConfig::default();

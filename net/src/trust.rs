@@ -18,7 +18,9 @@ use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use thiserror::Error;
 
-use crate::identity::{date, replace_file};
+use crate::certificate::{Certificate, date, issue_command};
+use crate::identity::Identity;
+use crate::pem::replace_file;
 
 /// Why a node is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -75,23 +77,95 @@ pub enum TrustError {
     },
     /// Another authority issued the node's certificate.
     #[error(
-        "the node's certificate was not issued by the authority in {}: give the node's own with \
-         --ca FILE or QUORATE_CA (it is certs/ca.pem in the node's data folder)",
+        "the node's certificate was not issued by the authority in {} ({wanted}), but by {found}: \
+         give the node's own with --ca FILE or QUORATE_CA (it is certs/ca.pem in the node's data \
+         folder, or ca.pem where `quorate cert init` made it)",
         path.display()
     )]
     WrongAuthority {
         /// The authority that was trusted.
         path: PathBuf,
+        /// Its name.
+        wanted: String,
+        /// The issuer that the certificate names.
+        found: String,
+        /// The node that the certificate names.
+        node: Option<String>,
+        /// What it is for.
+        hosts: Vec<String>,
+    },
+    /// Another authority issued the certificate of a peer.
+    #[error(
+        "the certificate of the node at {host} was issued by {found}, and this node trusts {wanted} \
+         ({}): all nodes of a group need certificates of one authority; issue that node's anew, \
+         with `{}`, or put the same ca.pem on both",
+        path.display(),
+        issue_command(node.as_deref(), hosts, Path::new("DIR"))
+    )]
+    PeerAuthority {
+        /// Where the peer is.
+        host: String,
+        /// The authority that was trusted.
+        path: PathBuf,
+        /// Its name.
+        wanted: String,
+        /// The issuer that the certificate names.
+        found: String,
+        /// The node that the certificate names.
+        node: Option<String>,
+        /// What it is for.
+        hosts: Vec<String>,
+    },
+    /// The certificate of a peer names no node.
+    #[error(
+        "the certificate of the node at {host} names no node: issue one that does, with `{}`",
+        issue_command(None, std::slice::from_ref(host), Path::new("DIR"))
+    )]
+    PeerUnnamed {
+        /// Where the peer is.
+        host: String,
+    },
+    /// This node's own certificate names no node, so no peer would take it.
+    #[error(
+        "this node's certificate ({}) names no node, so no other node takes it: issue one that \
+         does, with `{}`, and start the node with --certs DIR",
+        path.display(),
+        issue_command(None, hosts, Path::new("DIR"))
+    )]
+    OwnUnnamed {
+        /// The certificate's file.
+        path: PathBuf,
+        /// What it is for.
+        hosts: Vec<String>,
+    },
+    /// A peer does not trust this node's certificate.
+    #[error(
+        "the node at {host} refuses this node's certificate ({}), because {reason}: all nodes of a \
+         group need certificates of one authority; look with `quorate cert check DIR` on both",
+        path.display()
+    )]
+    RefusedByPeer {
+        /// Where the peer is.
+        host: String,
+        /// This node's certificate.
+        path: PathBuf,
+        /// In plain words.
+        reason: String,
     },
     /// The node's certificate is no longer valid.
     #[error(
         "the node's certificate expired on {}, by this machine's clock: a node renews its \
-         development certificate when it is started again; else install a new one",
-        date(*since)
+         development certificate when it is started again; else renew it with `{}`",
+        date(*since),
+        issue_command(node.as_deref(), hosts, Path::new("DIR"))
     )]
     Expired {
         /// When it expired.
         since: SystemTime,
+        /// The node that the certificate names.
+        node: Option<String>,
+        /// What it is for.
+        hosts: Vec<String>,
     },
     /// The node's certificate is not valid yet.
     #[error(
@@ -104,16 +178,19 @@ pub enum TrustError {
     },
     /// The node's certificate is for other names.
     #[error(
-        "the node's certificate is not for {wanted}, only for {}: use one of these in --uri, or \
-         start the node with --listen on the name that clients use (trusted by {})",
+        "the node's certificate is not for {wanted}, only for {}: use one of these, or issue one \
+         that is with `{}` (a node that makes its own takes the name in --listen; trusted by {})",
         found.join(", "),
+        issue_command(node.as_deref(), &with(found, wanted), Path::new("DIR")),
         path.display()
     )]
     WrongName {
-        /// The host of the URI.
+        /// The host that was asked for.
         wanted: String,
         /// What the certificate is for.
         found: Vec<String>,
+        /// The node that it names.
+        node: Option<String>,
         /// The authority that was trusted.
         path: PathBuf,
     },
@@ -131,6 +208,8 @@ pub enum TrustError {
 #[derive(Clone, Debug)]
 pub struct Trust {
     path: PathBuf,
+    /// Its name, for people.
+    subject: String,
     roots: Arc<RootCertStore>,
 }
 
@@ -166,14 +245,27 @@ impl Trust {
         })?;
         let none = || TrustError::NoCertificate { path: path.to_owned() };
         let mut roots = RootCertStore::empty();
+        let mut subjects = Vec::new();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
             let certificate = certificate.map_err(|_| none())?;
+            subjects.push(subject(&certificate).ok_or_else(none)?);
             roots.add(certificate).map_err(|_| none())?;
         }
         if roots.is_empty() {
             return Err(none());
         }
-        Ok(Self { path: path.to_owned(), roots: Arc::new(roots) })
+        Ok(Self { path: path.to_owned(), subject: subjects.join(" or "), roots: Arc::new(roots) })
+    }
+
+    /// The authority of a node: whom it trusts as a peer.
+    pub(crate) fn of(identity: &Identity) -> Self {
+        let path = identity.files().authority.clone();
+        let pem = identity.authority_pem().as_bytes();
+        let subjects = CertificateDer::pem_slice_iter(pem).filter_map(|certificate| {
+            certificate.ok().and_then(|certificate| subject(&certificate))
+        });
+        let subject = subjects.collect::<Vec<_>>().join(" or ");
+        Self { path, subject, roots: Arc::clone(identity.roots()) }
     }
 
     /// The file that it came from.
@@ -190,8 +282,16 @@ impl Trust {
         let webpki = WebPkiServerVerifier::builder_with_provider(self.roots.clone(), provider)
             .build()
             .map_err(|_| TrustError::NoCertificate { path: self.path.clone() })?;
-        Ok(Arc::new(Verifier { webpki, path: self.path.clone(), refusal: Mutex::new(None) }))
+        Ok(Arc::new(Verifier { webpki, trust: self.clone(), refusal: Mutex::new(None) }))
     }
+}
+
+fn subject(certificate: &CertificateDer<'_>) -> Option<String> {
+    Certificate::parse(certificate).map(|certificate| certificate.subject().to_owned())
+}
+
+fn with(hosts: &[String], wanted: &str) -> Vec<String> {
+    hosts.iter().cloned().chain([wanted.to_owned()]).collect()
 }
 
 /// Whether a host is this machine, seen from itself.
@@ -238,7 +338,7 @@ fn state_folder() -> Result<PathBuf, TrustError> {
 #[derive(Debug)]
 pub(crate) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
-    path: PathBuf,
+    trust: Trust,
     refusal: Mutex<Option<TrustError>>,
 }
 
@@ -248,8 +348,8 @@ impl Verifier {
         self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn refuse(&self, error: &rustls::Error) {
-        let refusal = refusal(error, &self.path);
+    fn refuse(&self, error: &rustls::Error, certificate: &CertificateDer<'_>) {
+        let refusal = refusal(error, certificate, &self.trust);
         *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
     }
 }
@@ -265,7 +365,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, rustls::Error> {
         self.webpki
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-            .inspect_err(|error| self.refuse(error))
+            .inspect_err(|error| self.refuse(error, end_entity))
     }
 
     fn verify_tls12_signature(
@@ -291,27 +391,30 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-fn refusal(error: &rustls::Error, path: &Path) -> TrustError {
-    let path = path.to_owned();
-    let moment = |time: &UnixTime| UNIX_EPOCH + Duration::from_secs(time.as_secs());
-    let rustls::Error::InvalidCertificate(reason) = error else {
+fn refusal(error: &rustls::Error, certificate: &CertificateDer<'_>, trust: &Trust) -> TrustError {
+    let path = trust.path.clone();
+    let certificate = Certificate::parse(certificate);
+    let (rustls::Error::InvalidCertificate(reason), Some(certificate)) = (error, certificate)
+    else {
         return TrustError::Certificate { error: error.to_string(), path };
     };
+    let (node, found) = (certificate.node().map(str::to_owned), certificate.hosts().to_vec());
+    let moment = |time: &UnixTime| UNIX_EPOCH + Duration::from_secs(time.as_secs());
     match reason {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            TrustError::WrongAuthority { path }
+            let (wanted, hosts) = (trust.subject.clone(), found);
+            let found = certificate.issuer().to_owned();
+            TrustError::WrongAuthority { path, wanted, found, node, hosts }
         }
         CertificateError::ExpiredContext { not_after, .. } => {
-            TrustError::Expired { since: moment(not_after) }
+            TrustError::Expired { since: moment(not_after), node, hosts: found }
         }
         CertificateError::NotValidYetContext { not_before, .. } => {
             TrustError::NotYetValid { from: moment(not_before) }
         }
-        CertificateError::NotValidForNameContext { expected, presented } => TrustError::WrongName {
-            wanted: expected.to_str().into_owned(),
-            found: presented.clone(),
-            path,
-        },
+        CertificateError::NotValidForNameContext { expected, .. } => {
+            TrustError::WrongName { wanted: expected.to_str().into_owned(), found, node, path }
+        }
         other => TrustError::Certificate { error: other.to_string(), path },
     }
 }

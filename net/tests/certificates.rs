@@ -219,9 +219,10 @@ async fn another_authority_is_refused_with_the_file_and_the_option() {
     let paths = issue(&folder, &["localhost"], &around(now), now);
     let wrong = issue(&other, &["localhost"], &around(now), now).authority;
     let refusal = refusal(&paths, &wrong, "localhost", now).await;
-    assert_eq!(refusal, TrustError::WrongAuthority { path: wrong.clone() });
     let text = refusal.to_string();
+    assert!(matches!(refusal, TrustError::WrongAuthority { .. }), "{text}");
     assert!(text.contains(&wrong.display().to_string()) && text.contains("--ca FILE"), "{text}");
+    assert!(text.matches("CN=Quorate private CA ").count() == 2, "wanted and found: {text}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,7 +231,8 @@ async fn a_certificate_out_of_its_time_is_refused_with_the_date() {
     let now = SystemTime::now();
     let paths = issue(&folder, &["localhost"], &(start()..start() + DAY), now);
     let expired = refusal(&paths, &paths.authority, "localhost", start()).await;
-    assert_eq!(expired, TrustError::Expired { since: start() + DAY });
+    let since = start() + DAY;
+    assert!(matches!(&expired, TrustError::Expired { since: found, .. } if *found == since));
     assert!(expired.to_string().contains("expired on"), "{expired}");
     assert!(expired.to_string().contains("2024"), "{expired}");
 
@@ -247,7 +249,7 @@ async fn a_wrong_name_is_refused_with_the_names_that_fit() {
     let refusal = refusal(&paths, &paths.authority, "other.example", now).await;
     let text = refusal.to_string();
     assert!(matches!(refusal, TrustError::WrongName { .. }), "{text}");
-    for part in ["other.example", "store.example", "192.0.2.7", "ca.pem"] {
+    for part in ["other.example", "store.example", "192.0.2.7", "ca.pem", "quorate cert issue"] {
         assert!(text.contains(part), "{text}");
     }
 }

@@ -10,6 +10,7 @@ use clap_complete::Shell;
 use tokio::runtime;
 
 pub mod append;
+pub mod cert;
 pub mod config;
 mod connection;
 mod content;
@@ -86,6 +87,8 @@ pub enum Command {
     Status(status::Arguments),
     /// Check every byte of a data folder whose node does not run
     Verify(verify::Arguments),
+    /// Make certificates for nodes, look at them, and check them
+    Cert(cert::Arguments),
     /// Check this machine: io_uring, direct I/O, disk latency, UDP, clock, free space
     Doctor(doctor::Arguments),
     /// Show every setting: value, unit, and where the value comes from
@@ -110,6 +113,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => return serve::run(arguments),
         Command::Config(arguments) => return config::run(arguments, options.output),
         Command::Verify(arguments) => verify::run(arguments, &mut output),
+        Command::Cert(arguments) => cert::run(arguments, &mut output),
         Command::Doctor(arguments) => doctor::run(arguments, &mut output),
         Command::Completion { shell } => completion(*shell, &mut output),
         Command::Demo(_)
@@ -144,6 +148,7 @@ fn talk(options: &Options, command: &Command, output: &mut Output) -> Result<(),
             Command::Serve(_)
             | Command::Config(_)
             | Command::Verify(_)
+            | Command::Cert(_)
             | Command::Doctor(_)
             | Command::Completion { .. } => unreachable!("these need no network"),
         };

@@ -134,6 +134,7 @@ fn rejected(rejection: &Rejection) -> Failure {
         Rejection::Overloaded
         | Rejection::DiskFull
         | Rejection::NotReady
+        | Rejection::NotLeader { .. }
         | Rejection::TooLarge { .. }
         | Rejection::InvalidStreamName
         | Rejection::InvalidMetadata

@@ -88,7 +88,7 @@ fn write_log(io: &Io) -> Result<(), LogFault> {
         // Every third entry has two sectors.
         let count = if number % 3 == 0 { 30 } else { 2 };
         let (entry, body) = entry_behind(&end, count);
-        log.append(&entry, &body);
+        log.append(&entry, &body, end.index);
         end = LogEnd::after(&entry);
         while written.len() as u64 <= number {
             nanos += 1_000_000;

@@ -6,7 +6,8 @@ use quorate_core::log::entry::SECTOR_BYTES;
 
 use super::*;
 use crate::log::image::{Verdict, examine};
-use crate::log::segment::PartError;
+use crate::log::segment::{FOOTER_BYTES, PartError, SegmentFooter, SegmentHeader};
+use crate::log::stamp::Stamp;
 use crate::test_golden;
 
 #[test]
@@ -65,11 +66,15 @@ proptest! {
             previous_chain: quorate_core::id::ChainHash::from_bytes(chains[0]),
             chain: quorate_core::id::ChainHash::from_bytes(chains[1]),
         };
-        let durable = LogIndex::from_wire(index.into());
-        let record = record::encode(&HOME, &header, durable, &body);
+        let stamps = Stamps {
+            durable: LogIndex::from_wire(index.into()),
+            committed: LogIndex::from_wire(epoch.into()),
+        };
+        let record = record::encode(&HOME, &header, stamps, &body);
         let decoded = record::decode_header(&record, &HOME).unwrap();
         prop_assert_eq!(decoded.entry, header);
-        prop_assert_eq!((decoded.durable, decoded.log), (durable, HOME.log));
+        prop_assert_eq!((decoded.durable, decoded.committed), (stamps.durable, stamps.committed));
+        prop_assert_eq!(decoded.log, HOME.log);
         prop_assert_eq!(&record[decoded.body()], &body[..]);
         prop_assert_eq!(record::bad_sectors(&record, &decoded).count(), 0);
         let other = Home { disk: DiskId::from_bytes([9; 16]), ..HOME };
