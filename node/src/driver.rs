@@ -22,9 +22,7 @@ use quorate_core::id::{Position, RequestId};
 use quorate_core::notice::Notice;
 use quorate_core::request::{Change, Outcome, Proposal, Rejection};
 use quorate_core::time::{Instant, Now};
-use quorate_net::wire::{
-    CallId, ClientLimits, ErrorCode, LeaderHint, MemberAddress, Welcome,
-};
+use quorate_net::wire::{CallId, ClientLimits, ErrorCode, LeaderHint, MemberAddress, Welcome};
 use quorate_storage::index::IndexError;
 use quorate_storage::log;
 use quorate_storage::read::{ReadError, StoreReader};
