@@ -129,8 +129,8 @@ impl Node {
             deadline: Duration::from_secs(20),
             ..Options::default()
         };
-        let uri = "quorate://127.0.0.1:2113";
-        Client::connect_over(self.client_endpoint(), self.address(), uri, options).await
+        let uri = format!("quorate://{}", self.address());
+        Client::connect_over(self.client_endpoint(), &uri, options).await
     }
 
     pub(crate) async fn client(&self) -> Client {
