@@ -344,6 +344,7 @@ impl Engine {
             self.events = entry.events_before + u64::from(entry.event_count);
         }
         self.end = end;
+        self.log.note_committed(index);
     }
 
     fn note_space(&mut self, now: Now) {
