@@ -354,6 +354,9 @@ impl Engine {
             let nanos = now.monotonic.nanos().saturating_sub(started.nanos());
             output.writes.push((Duration::from_nanos(nanos), bytes));
         }
+        while let Some(index) = self.log.take_truncated() {
+            self.step(now, Input::Truncated { index });
+        }
         Ok(())
     }
 
@@ -371,7 +374,7 @@ impl Engine {
 
     fn take_loaded(&mut self, now: Now, output: &mut Output) {
         for loaded in std::mem::take(&mut self.loaded) {
-            if let Loaded::Entries { to, message, entries: Ok(chunk) } = &loaded {
+            if let Loaded::Entries { to, message, entries: Ok(Some(chunk)) } = &loaded {
                 output.sends.extend(self.encoder.encode_chunk(*to, message, chunk));
             }
             let stepped = loaded.step(now, &mut self.replica, &mut self.effects);

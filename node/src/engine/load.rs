@@ -13,7 +13,7 @@ use quorate_storage::read::{ReadError, StoreReader, StreamHead};
 pub(super) enum Loaded {
     Head { stream: Box<str>, epoch: Epoch, head: Result<StreamHead, ReadError> },
     Ids { request: RequestId, ids: Result<(Vec<EventId>, Position), ReadError> },
-    Entries { to: NodeId, message: Message, entries: Result<Chunk, log::ReadError> },
+    Entries { to: NodeId, message: Message, entries: Result<Option<Chunk>, log::ReadError> },
 }
 
 /// Entries of the log that are read for a follower at once, in bytes; one longer entry still is.
@@ -70,7 +70,7 @@ impl Loaded {
                 let Message::Append { session, .. } = message else {
                     unreachable!("only entries are sent from the log")
                 };
-                let last = entries.as_ref().ok().and_then(last_of);
+                let last = entries.as_ref().ok().and_then(Option::as_ref).and_then(last_of);
                 step(Input::SentFromLog { to, session, last });
                 entries?;
             }

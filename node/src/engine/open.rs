@@ -257,7 +257,7 @@ impl Replay<'_> {
             return Ok(Position::START);
         }
         let committed = reader.read_entries(self.known, 0).await?;
-        Ok(window.min(committed.start()))
+        Ok(committed.map_or(Position::START, |chunk| window.min(chunk.start())))
     }
 
     /// Gives the index what its files lack, up to where a record ends, in bounded memory.
