@@ -249,7 +249,8 @@ async fn finish_truncation(
     let stamp_file = StampFile::open(io, home, stamp).await?;
     let file = |ends: &Ends| removal::File { base: ends.base, bytes: ends.bytes, file: None };
     let (kept, later) = (file(kept), later.iter().map(file).collect());
-    let removal = Removal { end: *end, kept, written, later };
+    let committed = stamp.committed;
+    let removal = Removal { end: *end, committed, kept, written, later };
     let removed = removal::finish(io, home, stamp.truncations, &removal).await?;
     stamp_file.settle(*end).await?;
     stamp_file.close().await?;
