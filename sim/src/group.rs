@@ -232,7 +232,7 @@ impl World {
             Event::Frame(delivery) => {
                 if let Some(delivery) = self.network.arrive(*delivery) {
                     let network::Delivery { from, to, packet, .. } = delivery;
-                    self.trace.mix(&[self.now, from as u64, to as u64, packet.len() as u64]);
+                    self.trace.mix(&[self.now, from as u64, to as u64, packet.bytes as u64]);
                     self.hand(to, Inbound::Frame { from, packet });
                 }
                 Ok(())
@@ -293,6 +293,9 @@ impl World {
 
     /// Sees to it that a node takes a turn at this moment or before.
     fn wake(&mut self, node: usize, at: Nanos) {
+        if self.nodes[node].engine.is_none() {
+            return;
+        }
         let known = &mut self.nodes[node].turn_at;
         if known.is_none_or(|known| at < known) {
             *known = Some(at);
@@ -366,6 +369,8 @@ impl World {
     fn end_process(&mut self, node: usize) {
         // What it was told last is on the disk all the same.
         self.nodes[node].ledger.borrow_mut().clear();
+        // Reads under way belong to the process, too.
+        self.subscribers.iter_mut().for_each(|subscriber| subscriber.end_process(node));
         if !self.nodes[node].end() {
             return;
         }

@@ -5,14 +5,14 @@
 //! nobody above, so that no mistake above can deceive it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
 use quorate_core::id::{ChainHash, Epoch, LogIndex, NodeId};
 use quorate_core::log::entry::{EntryKind, body_offset};
 use quorate_storage::disk::simulated::{Medium, Random, SimulatedDisk};
-use quorate_storage::disk::{Completion, Disk, DiskKind, Done, Durability, Op, OpId};
+use quorate_storage::disk::{Completion, Disk, DiskKind, Done, Durability, FileId, Op, OpId};
 
 use super::schedule::{MICROS, MILLIS, Nanos};
 
@@ -45,21 +45,36 @@ pub(super) struct WatchedDisk {
     ledger: Ledger,
     /// Durable writes of records under way.
     writing: BTreeMap<OpId, Record>,
+    /// Files in which records are kept that were removed from the log.
+    quarantines: BTreeSet<FileId>,
+    /// Such files that are being opened.
+    opening: BTreeSet<OpId>,
 }
 
 impl WatchedDisk {
     pub(super) fn new(medium: &Medium, ledger: Ledger) -> Self {
-        Self { disk: medium.disk(), ledger, writing: BTreeMap::new() }
+        let disk = medium.disk();
+        let (quarantines, opening) = (BTreeSet::new(), BTreeSet::new());
+        Self { disk, ledger, writing: BTreeMap::new(), quarantines, opening }
     }
 }
 
 impl Disk for WatchedDisk {
     fn submit(&mut self, op: Op) -> OpId {
         let record = match &op {
-            Op::Write { buffer, durability, .. } => record(buffer).map(|it| (it, *durability)),
+            Op::Write { file, buffer, durability, .. } if !self.quarantines.contains(file) => {
+                record(buffer).map(|it| (it, *durability))
+            }
             _ => None,
         };
+        let opens_quarantine = match &op {
+            Op::Create { name, .. } | Op::Open { name, .. } => name.contains("quarantine"),
+            _ => false,
+        };
         let id = self.disk.submit(op);
+        if opens_quarantine {
+            self.opening.insert(id);
+        }
         if let Some((record, durability)) = record {
             self.ledger.borrow_mut().push(News::Submitted(record));
             if durability == Durability::Durable {
@@ -77,6 +92,11 @@ impl Disk for WatchedDisk {
         let known = completions.len();
         self.disk.reap(completions);
         for Completion { op, result } in &completions[known..] {
+            if self.opening.remove(op)
+                && let Ok(Done::Opened { file, .. }) = result
+            {
+                self.quarantines.insert(*file);
+            }
             if let Some(record) = self.writing.remove(op)
                 && matches!(result, Ok(Done::Transferred(_)))
             {
@@ -122,7 +142,7 @@ fn record(bytes: &[u8]) -> Option<Record> {
 }
 
 /// How long the operations of one node's disk take.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Pace {
     /// The quickest.
     pub(super) base: Nanos,

@@ -17,7 +17,7 @@ const LEADER_NANOS_MAX: Nanos = 4_000 * MILLIS;
 /// Within so long it has caught up, and answers.
 const ANSWER_NANOS_MAX: Nanos = 4_000 * MILLIS;
 /// So long it must stay the leader.
-const STAY_NANOS: Nanos = 1_000 * MILLIS;
+const STAY_NANOS: Nanos = 600 * MILLIS;
 /// Within so long all nodes have the same log, once all is healed.
 const EQUAL_NANOS_MAX: Nanos = 8_000 * MILLIS;
 

@@ -5,6 +5,9 @@ use quorate_core::mutant::Mutant as CoreMutant;
 use super::plan::Plan;
 use crate::world::Failure;
 
+/// Most are noticed much sooner.
+const SEEDS: u64 = 200;
+
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupMutant {
@@ -26,9 +29,15 @@ impl GroupMutant {
         }
     }
 
-    /// The first of so many seeds under which it is noticed.
+    /// Within so many seeds it must be noticed.
     #[must_use]
-    pub fn first_caught(self, seeds: u64) -> Option<Failure> {
-        (0..seeds).find_map(|seed| super::run(seed, Plan::of(seed), Some(self), false).err())
+    pub fn seeds(self) -> u64 {
+        SEEDS
+    }
+
+    /// The first of its seeds under which it is noticed.
+    #[must_use]
+    pub fn first_caught(self) -> Option<Failure> {
+        (0..self.seeds()).find_map(|seed| super::run(seed, Plan::of(seed), Some(self), false).err())
     }
 }

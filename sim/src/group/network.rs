@@ -6,7 +6,7 @@
 //! than any real network: each frame is on its own, and may be lost, doubled, late, or come again
 //! long after, even to a node that was started anew in between.
 
-use bytes::Bytes;
+use quorate_net::Frame;
 use quorate_storage::disk::simulated::Random;
 
 use super::coverage::Coverage;
@@ -21,17 +21,10 @@ const REMEMBERED_MAX: usize = 256;
 /// One encoded frame.
 #[derive(Clone, Debug)]
 pub(super) struct Packet {
-    /// Its first part.
-    pub(super) head: Bytes,
-    /// The rest.
-    pub(super) payload: Bytes,
-}
-
-impl Packet {
-    /// Its bytes.
-    pub(super) fn len(&self) -> usize {
-        self.head.len() + self.payload.len()
-    }
+    /// As it is taken apart at the other end.
+    pub(super) frame: Frame,
+    /// How long it is.
+    pub(super) bytes: usize,
 }
 
 /// A frame under way.
@@ -141,11 +134,6 @@ impl Network {
             connections: (0..ways).map(|_| Connection::default()).collect(),
             remembered: Vec::new(),
         }
-    }
-
-    /// Which of the two networks it is.
-    pub(super) const fn mood(&self) -> Mood {
-        self.quality.mood
     }
 
     /// Whether nothing gets from here to there.
@@ -387,8 +375,11 @@ impl Network {
     pub(super) fn reset(&mut self, now: Nanos, (one, other): Way, queue: &mut Queue) {
         let pair = (one.min(other), one.max(other));
         match self.quality.mood {
-            Mood::Streams if self.connection(pair).is_there => self.die(now, pair, queue),
-            Mood::Streams => {}
+            Mood::Streams => {
+                if self.connection(pair).is_there {
+                    self.die(now, pair, queue);
+                }
+            }
             Mood::Packets => {
                 let down = LinkEvent::Down { node: one, peer: other, connection: 0 };
                 let up = LinkEvent::Up { node: one, peer: other, connection: 0 };
@@ -471,6 +462,12 @@ const fn end(node: usize, peer: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use quorate_core::id::GroupId;
+    use quorate_core::message::Message;
+    use quorate_core::time::Instant;
+    use quorate_net::frame::FrameReader;
+    use quorate_net::wire::peer::{self, PeerMessage};
+
     use super::*;
 
     const QUALITY: Quality = Quality {
@@ -512,7 +509,7 @@ mod tests {
         }
 
         fn send(&mut self, number: u8) {
-            let packet = Packet { head: Bytes::copy_from_slice(&[number]), payload: Bytes::new() };
+            let packet = packet(number);
             let Self { network, queue, coverage, now, .. } = self;
             network.send(*now, (0, 1), 0, packet, queue, coverage);
         }
@@ -529,7 +526,7 @@ mod tests {
                     }
                     Event::Frame(delivery) => {
                         let arrived = self.network.arrive(*delivery);
-                        self.frames.extend(arrived.map(|it| it.packet.head[0]));
+                        self.frames.extend(arrived.map(|it| number_of(&it.packet)));
                     }
                     _ => unreachable!("the network makes no other events"),
                 }
@@ -539,6 +536,23 @@ mod tests {
 
         fn take(&mut self) -> (Vec<Heard>, Vec<u8>) {
             (std::mem::take(&mut self.heard), std::mem::take(&mut self.frames))
+        }
+    }
+
+    fn packet(number: u8) -> Packet {
+        let sent = Instant::from_nanos(number.into());
+        let mut reader = FrameReader::new(0);
+        let mut bytes = Vec::new();
+        peer::encode_message(&mut bytes, GroupId::from_wire(1), &Message::Ping { sent });
+        reader.buffer().extend_from_slice(&bytes);
+        let frame = reader.next_frame().unwrap().unwrap();
+        Packet { frame, bytes: bytes.len() }
+    }
+
+    fn number_of(packet: &Packet) -> u8 {
+        match PeerMessage::decode(&packet.frame) {
+            Ok(PeerMessage::Consensus { message: Message::Ping { sent }, .. }) => sent.nanos() as u8,
+            other => panic!("{other:?}"),
         }
     }
 

@@ -7,13 +7,16 @@ use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId, Position, Re
 use quorate_core::RoleView;
 use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogId;
+use quorate_core::member::{Member, Members, Name};
 use quorate_core::message::{Message, Tip};
 use quorate_core::mutant::Mutant;
 use quorate_core::request::{Consistency, Proposal};
 use quorate_core::store::filter::Filter;
 use quorate_core::time::Now;
 use quorate_core::timing::Timing;
-use quorate_node::engine::{Engine, EngineOptions, Fault, OpenError, Output};
+use quorate_net::frame::FrameReader;
+use quorate_net::wire::peer::{Lane, PeerMessage};
+use quorate_node::engine::{Engine, EngineOptions, Fault, OpenError, Outgoing, Output};
 use quorate_storage::disk::OpId;
 use quorate_storage::disk::simulated::{Medium, Random};
 use quorate_storage::index::IndexLimits;
@@ -58,6 +61,7 @@ pub(super) struct Node {
     /// When its next turn is.
     pub(super) turn_at: Option<Nanos>,
     pub(super) paused_until: Nanos,
+    leader_zones: Vec<Name>,
     /// It does not start, whatever happens.
     pub(super) stays_down: bool,
     /// The last operation of its disk whose completion has its moment.
@@ -83,6 +87,7 @@ impl Node {
             inbox: Vec::new(),
             turn_at: None,
             paused_until: 0,
+            leader_zones: (1..=plan.wanted_zones).map(|zone| name("z", zone)).collect(),
             stays_down: false,
             last_op: None,
             random: Random::stream(seed ^ index as u64, "starts"),
@@ -114,6 +119,7 @@ impl Node {
         EngineOptions {
             limits,
             timing: Timing::TINY,
+            leader_zones: self.leader_zones.clone(),
             index: IndexLimits::TINY,
             reads: ReadLimits::TINY,
             tail_bytes_max: TAIL_BYTES_MAX,
@@ -140,8 +146,8 @@ impl Node {
         let Some(engine) = &mut self.engine else { return };
         match inbound {
             Inbound::Frame { from, packet } => {
-                let frame = packet.frame();
-                engine.receive(clocks, id_of(*from), &frame).expect("nothing changes a frame");
+                let received = engine.receive(clocks, id_of(*from), &packet.frame);
+                received.expect("nothing changes a frame");
             }
             Inbound::Link(Heard::Up { peer, .. }) => engine.peer_up(clocks, id_of(*peer)),
             Inbound::Link(Heard::Down { peer, .. }) => engine.peer_down(clocks, id_of(*peer)),
@@ -256,7 +262,14 @@ async fn read_to_end(
 }
 
 /// Who a node is from its founding on.
-fn identity(index: usize, _nodes: usize) -> Identity {
+fn identity(index: usize, nodes: usize) -> Identity {
+    let member = |index: usize| Member {
+        node: id_of(index),
+        disk: disk_of(index),
+        name: name("n", index + 1),
+        zone: name("z", index + 1),
+    };
+    let members: Vec<Member> = (0..nodes).map(member).collect();
     Identity {
         log: LogId {
             cluster: ClusterId::from_bytes([1; 16]),
@@ -267,6 +280,7 @@ fn identity(index: usize, _nodes: usize) -> Identity {
         disk: disk_of(index),
         segment_bytes: Limits::TINY.segment_bytes,
         stream_key: [4; 16],
+        members: Members::new(&members).expect("they differ, and are few"),
     }
 }
 
@@ -274,7 +288,36 @@ fn disk_of(index: usize) -> DiskId {
     DiskId::from_bytes([10 + index as u8; 16])
 }
 
-/// What a frame says, where it is for the core.
-pub(super) fn peek(_packet: &Packet) -> Option<Message> {
-    None
+fn name(prefix: &str, number: usize) -> Name {
+    Name::new(&format!("{prefix}{number}")).expect("it is short and plain")
+}
+
+/// A frame as the network carries it: to whom, and on which lane.
+pub(super) fn packet(outgoing: Outgoing) -> (usize, usize, Packet) {
+    let Outgoing { to, lane, head, payload } = outgoing;
+    let lane = match lane {
+        Lane::Control => 0,
+        Lane::Replication => 1,
+        Lane::Bulk => 2,
+    };
+    let mut reader = FrameReader::new(u32::MAX);
+    reader.buffer().extend_from_slice(&head);
+    reader.buffer().extend_from_slice(&payload);
+    let frame = reader.next_frame().expect("the engine makes good frames");
+    let frame = frame.expect("head and payload are all of it");
+    let bytes = head.len() + payload.len();
+    (to.get() as usize - 1, lane, Packet { frame, bytes })
+}
+
+/// What a frame says to the core.
+pub(super) fn peek(packet: &Packet) -> Option<Message> {
+    match PeerMessage::decode(&packet.frame) {
+        Ok(PeerMessage::Consensus { message, .. }) => Some(message),
+        _ => None,
+    }
+}
+
+/// Whether a node has found that the group is not what it should be.
+pub(super) const fn is_halt(fault: &Fault) -> bool {
+    matches!(fault, Fault::Halted(_))
 }

@@ -2,6 +2,7 @@
 
 use quorate_core::notice::{Notice, StepDown};
 use quorate_node::engine::Fault;
+use quorate_storage::disk::simulated::Survival;
 
 use super::World;
 use super::ghost::View;
@@ -82,9 +83,13 @@ impl World {
     /// A node stops because its disk has failed; anything else is wrong.
     pub(super) fn stop(&mut self, node: usize, fault: &Fault) -> Result<(), Violation> {
         self.note(format_args!("node {node} stops: {fault}"));
-        if self.nodes[node].medium.strikes().is_empty() && self.nodes[node].medium.has_crashed() {
+        if self.nodes[node].medium.has_crashed() {
             self.coverage.hit("power loss in recovery");
-        } else if node::is_halt(fault) {
+            self.crash(node, Some(Survival::Sectors));
+            self.start_later(node);
+            return Ok(());
+        }
+        if node::is_halt(fault) {
             let story = format!("node {node} stops: {fault}");
             return Err(Violation { invariant: "halt", story });
         } else {

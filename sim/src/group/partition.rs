@@ -61,11 +61,6 @@ pub(super) fn ways(nodes: usize) -> impl Iterator<Item = Way> {
         .filter(|(from, to)| from != to)
 }
 
-/// Every direction from or to this node.
-pub(super) fn ways_of(nodes: usize, node: usize) -> impl Iterator<Item = Way> {
-    ways(nodes).filter(move |(from, to)| *from == node || *to == node)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

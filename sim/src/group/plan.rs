@@ -44,6 +44,8 @@ pub struct Plan {
     pub(super) transfer: u32,
     /// One in so many answers is lost.
     pub(super) lost_answer: u32,
+    /// In so many zones a leader is wanted more than in the others.
+    pub(super) wanted_zones: usize,
     /// After the faults all nodes are healthy at once, and not only a majority.
     pub(super) spares_all: bool,
 }
@@ -105,10 +107,10 @@ impl Plan {
         let paces = (0..nodes).map(|_| pace()).collect();
         let clock_rates = (0..nodes).map(|_| TRUE_RATE - 20_000 + random.below(40_001)).collect();
         Self {
-            chaos: *random.pick(&[1_200 * MILLIS, 2_400 * MILLIS]),
+            chaos: *random.pick(&[700 * MILLIS, 1_400 * MILLIS]),
             nodes,
             clients: 3 + random.index(5),
-            think_time: *random.pick(&[2 * MILLIS, 8 * MILLIS, 40 * MILLIS]),
+            think_time: *random.pick(&[4 * MILLIS, 15 * MILLIS, 60 * MILLIS]),
             quality,
             paces,
             clock_rates,
@@ -131,6 +133,7 @@ impl Plan {
             drift: 0,
             transfer: 0,
             lost_answer: 0,
+            wanted_zones: if random.one_in(4) { 1 + random.index(2) } else { 0 },
             spares_all: random.one_in(4),
         }
     }

@@ -12,7 +12,7 @@ use crate::history::{Logged, Violation};
 use crate::reading;
 
 /// A subscriber looks for more after at most so long.
-const PAUSE_NANOS_MAX: Nanos = 20 * MILLIS;
+const PAUSE_NANOS_MAX: Nanos = 50 * MILLIS;
 /// One look in so many is at another node.
 const MOVES: u32 = 6;
 
@@ -27,6 +27,13 @@ pub(super) struct Subscriber {
 }
 
 impl Subscriber {
+    /// What it reads at a node ends with the node's process.
+    pub(super) fn end_process(&mut self, node: usize) {
+        if self.node == node {
+            self.reading = None;
+        }
+    }
+
     pub(super) fn all(nodes: usize) -> Vec<Self> {
         let subscriber = |node| Self { node, reading: None, seen: Vec::new(), session: None };
         (0..2.min(nodes)).map(subscriber).collect()

@@ -5,6 +5,7 @@ use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogId;
 use quorate_core::member::Members;
 use quorate_core::request::Rejection;
+use quorate_core::timing::Timing;
 use quorate_node::engine::{Engine, EngineOptions, OpenError};
 use quorate_storage::disk::simulated::{CrashPoint, Fault, Survival};
 use quorate_storage::index::IndexLimits;
@@ -158,6 +159,8 @@ impl World {
         let limits = Limits { recent_ids_max, ..Limits::TINY };
         EngineOptions {
             limits,
+            timing: Timing::TINY,
+            leader_zones: Vec::new(),
             index: IndexLimits::TINY,
             reads: ReadLimits::TINY,
             tail_bytes_max: TAIL_BYTES_MAX,
@@ -175,6 +178,7 @@ impl World {
                 stream_key: [4; 16],
             },
             seed,
+            mutant: None,
         }
     }
 

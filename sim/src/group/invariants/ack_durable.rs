@@ -7,16 +7,24 @@ use crate::group::ghost::{Ghost, ROOT};
 use crate::history::Violation;
 
 pub(super) fn said(ghost: &Ghost, from: usize, message: &Message) -> Result<(), Violation> {
-    let progress = match message {
-        Message::HeartbeatReply { progress, .. } | Message::Ack { progress, .. } => progress,
-        Message::Resync { committed, .. } => return check(ghost, from, committed, message),
+    let (committed, is_true) = match message {
+        Message::HeartbeatReply { progress, .. } | Message::Ack { progress, .. } => {
+            check(ghost, from, &progress.durable, message)?;
+            (progress.committed, true)
+        }
+        // It need not be on this node's disk, but it is committed.
+        Message::Resync { committed, .. } => {
+            let id = ghost.committed_at(committed.index.get());
+            (committed.index, id.is_some() && id == ghost.find(&committed.chain))
+        }
         _ => return Ok(()),
     };
-    if progress.committed > progress.received && progress.session.get() > 0 {
-        let story = format!("node {from} says {message:?}: more committed than received");
-        return Err(broken("acknowledged is durable", story));
+    let known = ghost.committed.len() as u64;
+    if committed.get() > known || !is_true {
+        let story = format!("node {from} says {message:?}, and {known} entries are committed");
+        return Err(broken("what is called committed is", story));
     }
-    check(ghost, from, &progress.durable, message)
+    Ok(())
 }
 
 fn check(ghost: &Ghost, from: usize, tip: &Tip, message: &Message) -> Result<(), Violation> {
