@@ -2,14 +2,12 @@
 //! they don't know how something ended, sometimes give up, and remember what they were told.
 
 use quorate_core::id::{NodeId, Position, RequestId};
-use quorate_core::request::{
-    Consistency, Outcome, Proposal, Rejection, TransferError,
-};
+use quorate_core::request::{Consistency, Outcome, Proposal, Rejection, TransferError};
 
 use super::World;
 use super::node::Inbound;
 use super::schedule::{Event, MICROS, MILLIS, Nanos};
-use crate::history::{Attempt, End, Violation, Wish};
+use crate::history::{End, Violation, Wish};
 use crate::world::{change, is_momentary};
 
 /// A client waits so long for an answer before it takes it for lost.
@@ -122,22 +120,16 @@ impl World {
 
     fn new_attempt(&mut self, client: usize) -> CallKind {
         let attempt = self.workload.next(self.moment);
-        let attempt = self.add_attempt(attempt, client);
-        CallKind::Attempt(attempt)
-    }
-
-    /// An attempt of a client that has nothing else to do.
-    pub(super) fn add_attempt(&mut self, attempt: Attempt, client: usize) -> usize {
         let since = self.acknowledged;
         self.attempts.push(attempt);
         self.sent.push(Sent { since, maybe: false });
         let attempt = self.attempts.len() - 1;
         self.clients[client].attempt = Some(attempt);
-        attempt
+        CallKind::Attempt(attempt)
     }
 
     /// Sends a request to the node that the client believes in.
-    pub(super) fn call(&mut self, client: usize, kind: CallKind) {
+    fn call(&mut self, client: usize, kind: CallKind) {
         self.requests += 1;
         let request = RequestId::from_wire(self.requests);
         let node = match kind {
