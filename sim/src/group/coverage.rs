@@ -6,11 +6,10 @@ use std::fmt;
 
 /// Things that must happen every now and then, each with the seeds within which it does at least
 /// once, on the long run by far.
-pub const SOMETIMES: [&str; 34] = [
+pub const SOMETIMES: [&str; 37] = [
     "acknowledged",
     "append retried",
     "broken connection",
-    "cannot campaign: disk failed",
     "committed read",
     "crash",
     "cut",
@@ -37,7 +36,11 @@ pub const SOMETIMES: [&str; 34] = [
     "stepped down: later epoch",
     "stepped down: no majority",
     "stepped down: no progress",
+    "stepped down: disk failed",
     "subscriber moved",
+    "transfer begun",
+    "transfer failed",
+    "transfer refused",
     "transferred",
     "truncation",
     "unknown outcome",

@@ -59,6 +59,7 @@ pub(super) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Vi
 /// A node has started on what its disk has kept.
 pub(super) fn started(ghost: &mut Ghost, node: usize, view: &View) -> Result<(), Violation> {
     recovery::check(ghost, node, view)?;
+    one_vote::started(ghost, node, view)?;
     monotone::started(ghost, node, view)
 }
 
@@ -80,6 +81,7 @@ pub(super) fn turned(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation
     ordering::check(ghost, turned)?;
     monotone::check(turned)?;
     one_leader::check(ghost, turned)?;
+    one_vote::turned(ghost, turned)?;
     truncation::check(ghost, turned)?;
     commit::check(ghost, turned)?;
     append_only::check(ghost, turned)?;

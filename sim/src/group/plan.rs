@@ -109,8 +109,8 @@ impl Plan {
         Self {
             chaos: *random.pick(&[700 * MILLIS, 1_400 * MILLIS]),
             nodes,
-            clients: 3 + random.index(5),
-            think_time: *random.pick(&[4 * MILLIS, 15 * MILLIS, 60 * MILLIS]),
+            clients: 3 + random.index(4),
+            think_time: *random.pick(&[8 * MILLIS, 25 * MILLIS, 60 * MILLIS]),
             quality,
             paces,
             clock_rates,
