@@ -15,6 +15,7 @@
 
 mod body;
 pub mod group;
+pub mod peer;
 pub mod read;
 mod reply;
 mod request;
@@ -35,9 +36,7 @@ pub use group::{LeaderHint, MemberAddress};
 pub use read::{Direction, Filter, Read, ReadFrom, Subscribe, SubscribeFrom, Target};
 pub use reply::{ErrorCode, Reply, Welcome, encode_events_head};
 pub use request::{Append, Delete, Request};
-pub use status::{
-    Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates,
-};
+pub use status::{Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates};
 
 /// The application protocol that TLS negotiates: another version of the messages gets another name.
 pub const ALPN: &[u8] = b"quorate/1";
@@ -59,28 +58,40 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Kind {
             $($(#[$doc])* $name,)*
+            /// One between nodes ([`peer`]); those have codes from 128 on.
+            Peer(peer::PeerKind),
         }
 
         impl Kind {
-            /// Every kind.
+            /// Every kind between client and node.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// Its code in the frame's header.
             #[must_use]
             pub const fn code(self) -> u8 {
-                match self { $(Self::$name => $code,)* }
+                match self { $(Self::$name => $code,)* Self::Peer(kind) => kind.code() }
             }
 
             /// The kind with this code.
             #[must_use]
             pub const fn from_code(code: u8) -> Option<Self> {
-                match code { $($code => Some(Self::$name),)* _ => None }
+                match code {
+                    $($code => Some(Self::$name),)*
+                    // Not `map`: this is const.
+                    _ => match peer::PeerKind::from_code(code) {
+                        Some(kind) => Some(Self::Peer(kind)),
+                        None => None,
+                    },
+                }
             }
         }
 
         impl fmt::Display for Kind {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(match self { $(Self::$name => stringify!($name),)* })
+                match self {
+                    $(Self::$name => out.write_str(stringify!($name)),)*
+                    Self::Peer(kind) => kind.fmt(out),
+                }
             }
         }
     };
@@ -196,11 +207,17 @@ fn encode_head<B>(out: &mut Vec<u8>, kind: Kind, body: &B, payload: &[u8])
 where
     B: for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Failure>>,
 {
-    frame::encode_head(out, kind, payload, |out| {
-        // rkyv takes its writer by value; taking and putting back moves three words.
-        let buffer = std::mem::take(out);
-        *out = to_bytes_in::<_, Failure>(body, buffer).expect("a vector takes any archive");
-    });
+    frame::encode_head(out, kind, payload, |out| write_archive(out, body));
+}
+
+/// Appends an archive.
+fn write_archive<B>(out: &mut Vec<u8>, body: &B)
+where
+    B: for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Failure>>,
+{
+    // rkyv takes its writer by value; taking and putting back moves three words.
+    let buffer = std::mem::take(out);
+    *out = to_bytes_in::<_, Failure>(body, buffer).expect("a vector takes any archive");
 }
 
 /// Appends a whole frame.

@@ -163,6 +163,7 @@ impl<'a> Request<'a> {
             | Kind::Refused
             | Kind::StatusReply
             | Kind::Failed
+            | Kind::Peer(_)
             | Kind::Confirmed
             | Kind::Events
             | Kind::Checkpoint

@@ -1,8 +1,6 @@
 //! How the node is: what `quorate status` shows, and what the metrics' gauges say.
 
-use quorate_net::wire::{
-    Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates,
-};
+use quorate_net::wire::{Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates};
 use quorate_storage::disk::DiskKind;
 
 use quorate_core::id::NodeId;

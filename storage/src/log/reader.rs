@@ -5,30 +5,28 @@
 //! from the disk is checked against its checksums before it is given out.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::ops::Deref;
 use std::rc::Rc;
 
 use quorate_core::event::{EventFrame, HEADER_BYTES};
 use quorate_core::id::{LogIndex, Position};
-use quorate_core::log::entry::{EntryHeader, LogEnd, SECTOR_BYTES};
+use quorate_core::log::entry::{EntryHeader, SECTOR_BYTES};
 
 use super::corruption::{Corruption, Damage, Part};
-use super::files::{OpenSegment, OpenSegments};
+use super::files::OpenSegment;
 use super::home::{Home, u32_at};
 use super::image::check_sectors;
 use super::record::{self, HeaderError, RecordHeader};
 use super::recover::Segment;
-use super::segment::{self, Anchors, RECORDS_OFFSET};
-use super::tail::{HeldRecord, Tail};
+use super::segment::{self, RECORDS_OFFSET};
+use super::shared::Shared;
+use super::tail::HeldRecord;
 use crate::buffer::AlignedBuffer;
 use crate::disk::DiskError;
 use crate::io::Io;
 
 /// About how many bytes of records a chunk has.
 const CHUNK_BYTES: u64 = 256 << 10;
-/// Ends of chunks that are remembered as places where a record starts.
-const STARTS_MAX: usize = 64;
 
 /// Why something can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,87 +40,6 @@ pub enum ReadError {
     /// The log is good there, but no event starts at this position.
     #[error("no event starts at position {0}")]
     NoEvent(Position),
-}
-
-/// What the writer and its readers share.
-pub(super) struct Shared {
-    /// By base, in order, without gaps.
-    pub(super) segments: Vec<Segment>,
-    pub(super) tail: Tail,
-    pub(super) files: OpenSegments,
-    /// Every entry up to here is on stable storage.
-    pub(super) durable: LogIndex,
-    /// How often entries were removed: what was read meanwhile may be gone.
-    pub(super) truncations: u64,
-    /// Where chunks ended, and the entry that starts there: a reader that goes on need not look for
-    /// the record's start.
-    starts: VecDeque<(Position, LogIndex)>,
-}
-
-impl Shared {
-    pub(super) fn new(segments: Vec<Segment>, tail_bytes_max: u64, durable: LogIndex) -> Self {
-        Self {
-            segments,
-            durable,
-            truncations: 0,
-            tail: Tail::new(tail_bytes_max),
-            files: OpenSegments::default(),
-            starts: VecDeque::new(),
-        }
-    }
-
-    /// The number of the segment that holds a position.
-    pub(super) fn holding(&self, position: Position) -> usize {
-        let behind = self.segments.partition_point(|segment| segment.base() <= position);
-        behind.checked_sub(1).expect("the log starts at zero")
-    }
-
-    /// Forgets all behind this end, which lies in the last segment that is left. Gives the segments
-    /// that are gone.
-    pub(super) fn truncate(&mut self, end: &LogEnd) -> Vec<Segment> {
-        let left = self.segments.partition_point(|segment| segment.start.index <= end.index);
-        let gone = self.segments.split_off(left);
-        let kept = self.segments.last_mut().expect("the log starts at zero");
-        let distance = end.position.since(kept.base());
-        // Of a sealed segment the footer has them, as long as that is there.
-        let sectors = kept.anchors.as_ref().map(|anchors| anchors.sectors().to_vec());
-        kept.anchors = Some(Anchors::cut(kept.bytes, sectors.unwrap_or_default(), distance));
-        kept.end = *end;
-        for segment in &gone {
-            self.files.forget(segment.base());
-        }
-        self.tail.truncate(end.index);
-        self.durable = self.durable.min(end.index);
-        self.starts.retain(|(start, _)| *start <= end.position);
-        self.truncations += 1;
-        gone
-    }
-
-    /// The nearest place up to `position` where a chunk is known to have ended.
-    fn start_before(&self, position: Position) -> Option<Position> {
-        self.starts.iter().map(|(start, _)| *start).filter(|start| *start <= position).max()
-    }
-
-    /// Where this entry starts, where a chunk is known to have ended there.
-    fn start_of(&self, index: LogIndex) -> Option<Position> {
-        self.starts.iter().find(|(_, starts)| *starts == index).map(|(start, _)| *start)
-    }
-
-    fn remember(&mut self, records: &[HeldRecord]) {
-        let Some(last) = records.last() else { return };
-        let start = (last.entry.end(), last.entry.index.next());
-        if !self.starts.contains(&start) {
-            if self.starts.len() == STARTS_MAX {
-                self.starts.pop_front();
-            }
-            self.starts.push_back(start);
-        }
-    }
-
-    /// Up to where the disk need be read: what is behind is in memory, and may not be written yet.
-    fn on_disk(&self, upto: Position) -> Position {
-        self.tail.start().map_or(upto, |start| upto.min(start))
-    }
 }
 
 /// Whole records, in order and without a gap between them.

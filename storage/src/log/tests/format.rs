@@ -12,12 +12,29 @@ use crate::test_golden;
 
 #[test]
 fn the_files_bytes_are_what_they_were() {
-    let medium = filled(&entries(&[3, 4000, 3, 3, 3, 3, 40]), true);
+    let medium = Medium::new(1);
+    let io = io(&medium);
+    let (mut log, _) = open(&io).unwrap();
+    for entry in entries(&[3, 4000, 3, 3, 3, 3, 40]) {
+        log.append(&entry.header, &entry.body, entry.header.index.previous());
+        settle(&io, &mut log, 0).unwrap();
+    }
+    io.block_on(log.close()).unwrap();
     let sealed = medium.contents("log/0000000000000000.segment");
     let active = medium.contents("log/0000000000007000.segment");
     test_golden::check("log-sealed.hex", &sealed);
     test_golden::check("log-active.hex", &active);
     test_golden::check("log-stamp.hex", &medium.contents("log/stamp"));
+    let end = LogEnd::after(&entries(&[3, 4000])[1].header);
+    let stamp = Stamp {
+        sequence: 9,
+        durable: LogIndex::from_wire(7),
+        committed: LogIndex::from_wire(1),
+        truncations: 3,
+        intent: Some(end),
+    };
+    test_golden::check("log-stamp-intent.hex", &stamp.encode(&HOME));
+    assert_eq!(Stamp::decode(&stamp.encode(&HOME), &HOME), Some(stamp));
 }
 
 /// Whole sectors: noise, behind the beginnings that make a decoder look further.
