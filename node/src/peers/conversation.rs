@@ -9,9 +9,8 @@ use std::time::Duration;
 use quinn::Connection;
 use quorate_core::id::NodeId;
 use quorate_core::member::Name;
-use quorate_net::wire::Kind;
 use quorate_net::wire::peer::{
-    Founding, HelloState, Lane, MESSAGE_BYTES_MAX, PeerHello, PeerKind, PeerMessage,
+    Founding, HelloState, Lane, MESSAGE_BYTES_MAX, PeerHello, PeerMessage,
     entries_payload_bytes_max,
 };
 use quorate_net::{Frame, WireError};
@@ -19,11 +18,11 @@ use tokio::time::timeout;
 
 use super::hello::{Relation, check_member, check_same, judge, twice};
 use super::link::{
-    CLOSE_AGAIN, CLOSE_MALFORMED, CLOSE_REFUSED, CLOSE_SECOND, CLOSE_SILENT, CLOSE_YOU_DIAL, Link,
+    CLOSE_AGAIN, CLOSE_LANE, CLOSE_MALFORMED, CLOSE_REFUSED, CLOSE_SECOND, CLOSE_SILENT, CLOSE_YOU_DIAL, Link,
     Lost, Stream,
 };
 use super::refusal::Refusal;
-use super::{Inbound, Peers};
+use super::Peers;
 use crate::logger::Fields;
 
 /// How long the last words may take to arrive.
@@ -67,7 +66,7 @@ impl Peers {
         let own_hellos = self.own_hellos.get();
         let greeting = self.greet(&connection, dialled.is_some());
         let greeted = timeout(self.settings.hello_timeout, greeting).await;
-        let Greeted { own, their, mut control } = match greeted.unwrap_or(Err(Lost::Silent)) {
+        let Greeted { own, their, control } = match greeted.unwrap_or(Err(Lost::Silent)) {
             Ok(greeted) => greeted,
             Err(lost) => {
                 self.lose(&connection, peer, &lost);
@@ -104,25 +103,36 @@ impl Peers {
         let _talking = self.talk(their.node);
         match relation {
             Relation::Member(node) => {
-                self.link(&connection, control, node, their.node, dialled.is_some()).await
+                self.link(&connection, control, node, peer, dialled.is_some()).await
             }
             Relation::Founding | Relation::Oneself => {
-                let id = self.conversations.replace(self.conversations.get() + 1);
-                match their.state {
-                    HelloState::Unfounded => self.roster.borrow_mut().enter(id, &their),
-                    HelloState::Founded(_) => self.see(&their),
-                }
-                self.consider();
-                let ended = self.become_group(&connection, &mut control, &their).await;
-                self.roster.borrow_mut().leave(id);
-                self.consider();
-                match ended {
-                    Ok(ended) => ended,
-                    Err(refusal) => {
-                        self.refuse(&connection, control, peer, &refusal).await;
-                        Ended::Refused
-                    }
-                }
+                self.wait_for_group(&connection, control, &their).await
+            }
+        }
+    }
+
+    /// Stays with a node until both are of a group.
+    async fn wait_for_group(
+        &self,
+        connection: &Connection,
+        mut control: Stream,
+        their: &PeerHello,
+    ) -> Ended {
+        let id = self.conversations.replace(self.conversations.get() + 1);
+        match their.state {
+            HelloState::Unfounded => self.roster.borrow_mut().enter(id, their),
+            HelloState::Founded(_) => self.see(their),
+        }
+        self.roster.borrow_mut().praise(their.node.as_str());
+        self.consider();
+        let ended = self.become_group(connection, &mut control, their).await;
+        self.roster.borrow_mut().leave(id);
+        self.consider();
+        match ended {
+            Ok(ended) => ended,
+            Err(refusal) => {
+                self.refuse(connection, control, their.node, &refusal).await;
+                Ended::Refused
             }
         }
     }
@@ -130,7 +140,7 @@ impl Peers {
     /// Exchanges hellos; the dialling side begins.
     async fn greet(&self, connection: &Connection, dialled: bool) -> Result<Greeted, Lost> {
         let hello_of = |frame: &Frame| match PeerMessage::decode(frame)? {
-            PeerMessage::Hello(hello) => Ok(*hello),
+            PeerMessage::Hello(hello) if is_text(&hello.address) => Ok(*hello),
             _ => Err(WireError::UnexpectedKind { kind: frame.kind() }),
         };
         if dialled {
@@ -290,7 +300,8 @@ impl Peers {
         self.roster.borrow_mut().praise(name.as_str());
         self.logger.info("linked", "there is a link to a node", &[("node", &name)]);
         inbound.peer_up(node);
-        let lost = link.carry(streams, taker(&inbound, node)).await;
+        let taker = Rc::clone(&inbound);
+        let lost = link.carry(streams, move |frame| taker.receive(node, frame)).await;
         if self.links.take(node, &link) {
             inbound.peer_down(node);
         }
@@ -347,18 +358,19 @@ impl Peers {
         if self.complain(peer.as_str(), &text) {
             self.logger.warn("refused", &text, &[("node", &peer)]);
         }
-        let mut message = text;
-        message.truncate(MESSAGE_BYTES_MAX);
+        let message = text[..text.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned();
         if control.say(&PeerMessage::Refused { message }).await.is_ok()
             && control.send.finish().is_ok()
         {
             // Who is gone has no need of it.
             let _delivered = timeout(FAREWELL_PATIENCE, control.send.stopped()).await;
         }
-        connection.close(CLOSE_REFUSED, b"the nodes don't belong together");
+        connection.close(CLOSE_REFUSED, text.as_bytes());
     }
 
     fn hear_refusal(&self, peer: Name, message: &str) {
+        let message: String =
+            message.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
         let text = format!("{peer} refuses this node: {message}");
         if self.complain(peer.as_str(), &text) {
             self.logger.warn("refused-by-peer", &text, &[("node", &peer)]);
@@ -382,7 +394,7 @@ impl Peers {
                 self.logger.warn("bad-peer", "a node has sent what makes no sense", fields);
             }
             Lost::Receive(_) | Lost::Send(_) | Lost::Connection(_) | Lost::Finished => {
-                connection.close(CLOSE_AGAIN, b"a lane has ended");
+                connection.close(CLOSE_LANE, b"a lane has ended");
                 self.logger.info("link-lost", "a node is not linked any more", fields);
             }
             Lost::Silent => {
@@ -393,13 +405,9 @@ impl Peers {
     }
 }
 
-/// Hands frames on; the handle to who takes them keeps nobody alive.
-fn taker(
-    inbound: &Rc<dyn Inbound>,
-    node: NodeId,
-) -> impl Fn(&Frame) -> Result<(), WireError> + Clone + 'static {
-    let inbound = Rc::downgrade(inbound);
-    move |frame| inbound.upgrade().map_or(Ok(()), |inbound| inbound.receive(node, frame))
+/// Whether it may stand in a log line.
+fn is_text(address: &str) -> bool {
+    !address.is_empty() && address.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Hears what a stream is for.
@@ -407,9 +415,6 @@ async fn hear_lane(stream: &mut Stream, lane: Lane) -> Result<(), Lost> {
     let frame = stream.hear().await?;
     match PeerMessage::decode(&frame)? {
         PeerMessage::LaneHello { lane: said } if said == lane => Ok(()),
-        _ => {
-            debug_assert!(!matches!(frame.kind(), Kind::Peer(PeerKind::Hello)));
-            Err(WireError::UnexpectedKind { kind: frame.kind() }.into())
-        }
+        _ => Err(WireError::UnexpectedKind { kind: frame.kind() }.into()),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quorate_core::member::{MEMBERS_MAX, Name};
 use quorate_net::{ConnectError, PeerConnector};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Peers;
 use super::conversation::Ended;
@@ -47,23 +47,23 @@ impl Peers {
             if let Some(name) = known {
                 self.until_silent(name).await;
             }
-            let wait = match self.dial(address, &mut known).await {
-                Ended::Again | Ended::Linked => {
-                    pause = PAUSE_FIRST;
-                    Duration::ZERO
-                }
-                Ended::Lost => {
-                    let wait = pause;
+            let begun = Instant::now();
+            let ended = self.dial(address, &mut known).await;
+            if ended == Ended::Linked && begun.elapsed() > PAUSE_MAX {
+                pause = PAUSE_FIRST;
+            }
+            match ended {
+                Ended::Again => pause = PAUSE_FIRST,
+                Ended::Lost | Ended::Linked => {
+                    tokio::select! {
+                        () = sleep(pause) => {}
+                        () = self.nudge.notified() => {}
+                    }
                     pause = PAUSE_MAX.min(pause * 2);
-                    wait
                 }
-                Ended::NotOurs => PAUSE_MAX,
-                Ended::Refused => PAUSE_REFUSED,
-                Ended::Oneself => PAUSE_ONESELF,
-            };
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                () = self.nudge.notified() => {}
+                Ended::NotOurs => sleep(PAUSE_MAX).await,
+                Ended::Refused => sleep(PAUSE_REFUSED).await,
+                Ended::Oneself => sleep(PAUSE_ONESELF).await,
             }
         }
     }

@@ -31,6 +31,8 @@ pub const CLOSE_FULL: VarInt = VarInt::from_u32(21);
 pub const CLOSE_MALFORMED: VarInt = VarInt::from_u32(22);
 /// QUIC's code for a node that says nothing.
 pub const CLOSE_SILENT: VarInt = VarInt::from_u32(23);
+/// QUIC's code for a connection of which a lane has ended.
+pub const CLOSE_LANE: VarInt = VarInt::from_u32(24);
 
 /// Bytes under way on all lanes: each lane alone takes a quarter at most.
 const WINDOW_BYTES: u32 = 32 << 20;

@@ -18,7 +18,7 @@ pub(super) struct Roster {
     unfounded: BTreeMap<u64, PeerHello>,
     /// Whether a node of a group was ever seen.
     founded_seen: bool,
-    /// What was last said against whom: a name or an address.
+    /// What was last said against whom: a name or an address, or empty for all together.
     complaints: BTreeMap<String, String>,
 }
 
@@ -76,9 +76,12 @@ impl Roster {
             Gathering::Impossible(error) => impossible(error),
             Gathering::Found(_) => "founding the group".to_owned(),
         };
-        for complaint in self.complaints.values() {
-            text.push_str(". ");
-            text.push_str(complaint);
+        for (who, complaint) in &self.complaints {
+            // What is said against no one is the text itself.
+            if !who.is_empty() {
+                text.push_str(". ");
+                text.push_str(complaint);
+            }
         }
         text
     }
