@@ -79,17 +79,17 @@ impl Replica {
     /// A replica that knows nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self::with_mutants(limits, Switch::default())
+        Self::with_mutant(limits, None)
     }
 
-    /// A replica with a deliberate break.
-    #[cfg(feature = "mutants")]
+    /// A replica with a deliberate break, or none.
+    ///
+    /// # Panics
+    ///
+    /// Where one is wanted and the crate was built without its feature `mutants`.
     #[must_use]
-    pub fn with_mutant(limits: Limits, mutant: Option<crate::mutant::Mutant>) -> Self {
-        Self::with_mutants(limits, Switch::new(mutant))
-    }
-
-    fn with_mutants(limits: Limits, mutants: Switch) -> Self {
+    pub fn with_mutant(limits: Limits, mutant: Option<Mutant>) -> Self {
+        let mutants = Switch::new(mutant);
         let limits = limits.checked();
         let ids = RecoveredIds::new(limits.recent_ids_max);
         let state = State::Recovering(Recovering { ids, entries: Vec::new() });
