@@ -12,7 +12,7 @@ use crate::notice::Notice;
 
 /// What the disk has of the log. Writes may finish in any order: everything up to `durable` is
 /// there, and some behind a gap.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OwnDisk {
     durable: Tip,
     /// Ascending; no longer than the writes in flight.
