@@ -111,9 +111,7 @@ impl State {
                 let taken = link.drop_unsent();
                 self.calls.take_back(taken, false);
             }
-            let now = Instant::now();
-            self.next_probe = now + self.probe_pause;
-            self.links.probe_all(now, &mut self.woken);
+            self.probe_if_due(Instant::now());
             self.resume(false);
         }
         self.want_links();
