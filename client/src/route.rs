@@ -101,6 +101,7 @@ impl State {
             self.calls.take_back(taken, gone);
             // Reads and subscriptions may still be there: is it alive?
             self.links.probe(old, Instant::now(), &mut self.woken);
+            self.wake_watchers();
         }
     }
 
@@ -115,8 +116,7 @@ impl State {
             self.resume(false);
         }
         self.want_links();
-        self.woken.extend(self.watcher.take());
-        self.woken.extend(self.idle_watcher.take());
+        self.wake_watchers();
     }
 
     /// Sends what waited for the session that is in use now.
