@@ -183,7 +183,6 @@ fn code_of(rejection: &Rejection) -> ErrorCode {
     match rejection {
         Rejection::NotReady => ErrorCode::NotReady,
         Rejection::NotLeader { .. } => ErrorCode::NotLeader,
-        Rejection::NotLeader { .. } => ErrorCode::NotLeader,
         Rejection::Overloaded => ErrorCode::Overloaded,
         _ => ErrorCode::InvalidRequest,
     }

@@ -13,6 +13,7 @@ use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
 use quorate_core::member::Members;
 use quorate_core::time::{Created, Instant, Now};
+use quorate_core::timing::Timing;
 use quorate_net::memory::Network;
 use quorate_net::wire::{Reply, Request};
 use quorate_net::{Connector, Frame, FrameReceiver, Identity, Trust, endpoint};
@@ -87,7 +88,14 @@ impl Node {
         let (engine, recovered) = opened.expect("the disk is good");
         let shared = Arc::new(Shared::default());
         let logger = Logger::new(config.log_level, LogFormat::Text);
-        let driver = Driver::new(engine, recovered.identity, config, Arc::clone(&shared), logger);
+        let driver = Driver::new(
+            engine,
+            recovered.identity,
+            config,
+            Arc::clone(&shared),
+            logger,
+            Rc::default(),
+        );
         let driver = Rc::new(driver);
         let network = Network::new();
         let socket = network.socket();
@@ -150,6 +158,9 @@ impl Node {
 
 fn options(config: &Config) -> EngineOptions {
     EngineOptions {
+        timing: Timing::PRODUCTION,
+        leader_zones: Vec::new(),
+        mutant: None,
         limits: config.limits(),
         index: IndexLimits::TINY,
         reads: ReadLimits::PRODUCTION,

@@ -5,6 +5,7 @@ use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogId;
 use quorate_core::member::Members;
 use quorate_core::request::Rejection;
+use quorate_core::timing::Timing;
 use quorate_node::engine::{Engine, EngineOptions, OpenError};
 use quorate_storage::disk::simulated::{CrashPoint, Fault, Survival};
 use quorate_storage::index::IndexLimits;
@@ -157,6 +158,9 @@ impl World {
         };
         let limits = Limits { recent_ids_max, ..Limits::TINY };
         EngineOptions {
+            timing: Timing::TINY,
+            leader_zones: Vec::new(),
+            mutant: None,
             limits,
             index: IndexLimits::TINY,
             reads: ReadLimits::TINY,
