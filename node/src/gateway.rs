@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint, Incoming, ReadError, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
 use quorate_core::request::Rejection;
 use quorate_net::frame::WireError;
 use quorate_net::receive::{FrameReceiver, ReceiveError};

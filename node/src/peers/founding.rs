@@ -46,7 +46,7 @@ pub(super) enum Gathering {
 /// - `unfounded`: the hellos of other nodes that are there now and unfounded
 /// - `founded_seen`: whether any node that belongs to a group was ever seen
 pub(super) fn gather<'a>(
-    own: &PeerHello,
+    own: &'a PeerHello,
     unfounded: impl Iterator<Item = &'a PeerHello>,
     founded_seen: bool,
 ) -> Gathering {

@@ -69,7 +69,7 @@ pub(super) fn twice(own: &PeerHello, their: &PeerHello) -> Refusal {
 }
 
 /// Checks that two founded nodes are of one group.
-fn check_same(
+pub(super) fn check_same(
     own: &PeerHello,
     ours: &Founding,
     their: &PeerHello,

@@ -18,21 +18,21 @@ use tokio::task::JoinSet;
 use super::outbox::{Full, Outbox};
 
 /// QUIC's code for a connection that was made to learn who is there: the other side is to dial.
-pub const CLOSE_YOU_DIAL: VarInt = VarInt::from_u32(17);
+pub(super) const CLOSE_YOU_DIAL: VarInt = VarInt::from_u32(17);
 /// QUIC's code for nodes that don't belong together.
 pub const CLOSE_REFUSED: VarInt = VarInt::from_u32(18);
 /// QUIC's code for a node that has come to be of a group meanwhile: to be dialled again.
-pub const CLOSE_AGAIN: VarInt = VarInt::from_u32(19);
+pub(super) const CLOSE_AGAIN: VarInt = VarInt::from_u32(19);
 /// QUIC's code for a second connection between two nodes.
-pub const CLOSE_SECOND: VarInt = VarInt::from_u32(20);
+pub(super) const CLOSE_SECOND: VarInt = VarInt::from_u32(20);
 /// QUIC's code for a node that does not read what it is sent.
-pub const CLOSE_FULL: VarInt = VarInt::from_u32(21);
+pub(super) const CLOSE_FULL: VarInt = VarInt::from_u32(21);
 /// QUIC's code for bytes that are no message, or none that has its place there.
-pub const CLOSE_MALFORMED: VarInt = VarInt::from_u32(22);
+pub(super) const CLOSE_MALFORMED: VarInt = VarInt::from_u32(22);
 /// QUIC's code for a node that says nothing.
-pub const CLOSE_SILENT: VarInt = VarInt::from_u32(23);
+pub(super) const CLOSE_SILENT: VarInt = VarInt::from_u32(23);
 /// QUIC's code for a connection of which a lane has ended.
-pub const CLOSE_LANE: VarInt = VarInt::from_u32(24);
+pub(super) const CLOSE_LANE: VarInt = VarInt::from_u32(24);
 
 /// Bytes under way on all lanes: each lane alone takes a quarter at most.
 const WINDOW_BYTES: u32 = 32 << 20;
