@@ -84,6 +84,12 @@ pub enum WireError {
         /// Which kind.
         kind: Kind,
     },
+    /// An entry of a log that can't be one.
+    #[error("an entry in the payload of the {kind} frame is malformed")]
+    Entry {
+        /// Which kind.
+        kind: Kind,
+    },
     /// A payload where this kind has none.
     #[error("the {kind} frame has a payload where none belongs")]
     UnexpectedPayload {
@@ -249,14 +255,50 @@ pub(crate) fn encode_head(
     out.extend_from_slice(&[0; HEADER_BYTES]);
     write_body(out);
     let body_bytes = out.len() - start - HEADER_BYTES;
+    fill_header(&mut out[start..], kind, body_bytes, payload.len(), payload);
+}
+
+/// Appends a whole frame to `out` whose payload is written piece by piece.
+///
+/// - `write_body`, `write_payload` append to what they are given
+///
+/// # Panics
+///
+/// As [`encode_head`].
+pub(crate) fn encode_parts(
+    out: &mut Vec<u8>,
+    kind: Kind,
+    write_body: impl FnOnce(&mut Vec<u8>),
+    write_payload: impl FnOnce(&mut Vec<u8>),
+) {
+    let start = out.len();
+    out.extend_from_slice(&[0; HEADER_BYTES]);
+    write_body(out);
+    let body_bytes = out.len() - start - HEADER_BYTES;
+    write_payload(out);
+    let payload_bytes = out.len() - start - HEADER_BYTES - body_bytes;
+    fill_header(&mut out[start..], kind, body_bytes, payload_bytes, &[]);
+}
+
+/// Fills in the header of a frame.
+///
+/// - `frame`: header, body, and as much of the payload as follows them
+/// - `behind`: the rest of the payload
+fn fill_header(
+    frame: &mut [u8],
+    kind: Kind,
+    body_bytes: usize,
+    payload_bytes: usize,
+    behind: &[u8],
+) {
     assert!(body_bytes <= BODY_BYTES_MAX as usize, "a {kind} body fits its limit");
-    let payload_bytes = u32::try_from(payload.len()).expect("a payload fits its length field");
-    let (header, body) = out[start..].split_at_mut(HEADER_BYTES);
+    let payload_bytes = u32::try_from(payload_bytes).expect("a payload fits its length field");
+    let (header, content) = frame.split_at_mut(HEADER_BYTES);
     header[0] = VERSION;
     header[1] = kind.code();
     header[4..8].copy_from_slice(&(body_bytes as u32).to_le_bytes());
     header[8..12].copy_from_slice(&payload_bytes.to_le_bytes());
-    let covered = crc32c::crc32c_append(crc32c::crc32c(&header[..CHECKSUM_OFFSET]), body);
-    let checksum = crc32c::crc32c_append(covered, payload);
+    let covered = crc32c::crc32c_append(crc32c::crc32c(&header[..CHECKSUM_OFFSET]), content);
+    let checksum = crc32c::crc32c_append(covered, behind);
     header[CHECKSUM_OFFSET..].copy_from_slice(&checksum.to_le_bytes());
 }

@@ -14,6 +14,7 @@
 //! its parts: no bytes travel that belong to nothing.
 
 mod body;
+pub mod peer;
 pub mod read;
 mod reply;
 mod request;
@@ -55,28 +56,40 @@ macro_rules! kinds {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Kind {
             $($(#[$doc])* $name,)*
+            /// One between nodes ([`peer`]); those have codes from 128 on.
+            Peer(peer::PeerKind),
         }
 
         impl Kind {
-            /// Every kind.
+            /// Every kind between client and node.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// Its code in the frame's header.
             #[must_use]
             pub const fn code(self) -> u8 {
-                match self { $(Self::$name => $code,)* }
+                match self { $(Self::$name => $code,)* Self::Peer(kind) => kind.code() }
             }
 
             /// The kind with this code.
             #[must_use]
             pub const fn from_code(code: u8) -> Option<Self> {
-                match code { $($code => Some(Self::$name),)* _ => None }
+                match code {
+                    $($code => Some(Self::$name),)*
+                    // Not `map`: this is const.
+                    _ => match peer::PeerKind::from_code(code) {
+                        Some(kind) => Some(Self::Peer(kind)),
+                        None => None,
+                    },
+                }
             }
         }
 
         impl fmt::Display for Kind {
             fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str(match self { $(Self::$name => stringify!($name),)* })
+                match self {
+                    $(Self::$name => out.write_str(stringify!($name)),)*
+                    Self::Peer(kind) => kind.fmt(out),
+                }
             }
         }
     };
@@ -186,11 +199,17 @@ fn encode_head<B>(out: &mut Vec<u8>, kind: Kind, body: &B, payload: &[u8])
 where
     B: for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Failure>>,
 {
-    frame::encode_head(out, kind, payload, |out| {
-        // rkyv takes its writer by value; taking and putting back moves three words.
-        let buffer = std::mem::take(out);
-        *out = to_bytes_in::<_, Failure>(body, buffer).expect("a vector takes any archive");
-    });
+    frame::encode_head(out, kind, payload, |out| write_archive(out, body));
+}
+
+/// Appends an archive.
+fn write_archive<B>(out: &mut Vec<u8>, body: &B)
+where
+    B: for<'a> Serialize<HighSerializer<Vec<u8>, ArenaHandle<'a>, Failure>>,
+{
+    // rkyv takes its writer by value; taking and putting back moves three words.
+    let buffer = std::mem::take(out);
+    *out = to_bytes_in::<_, Failure>(body, buffer).expect("a vector takes any archive");
 }
 
 /// Appends a whole frame.

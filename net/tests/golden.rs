@@ -1,41 +1,10 @@
 //! The bytes of every message, held by files: `UPDATE=1` rewrites them, and a person reads the diff.
 
+mod golden_file;
 mod support;
 
-use std::fmt::Write as _;
-use std::path::Path;
-
+use golden_file::{check_golden, read_one};
 use quorate_net::wire::{Kind, Reply, Request};
-use quorate_net::{Frame, FrameReader};
-
-/// Sixteen bytes a line, so that the frame's header is the first line.
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for line in bytes.chunks(16) {
-        let words: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(text, "{}", words.join(" ")).unwrap();
-    }
-    text
-}
-
-fn check_golden(name: &str, bytes: &[u8]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/golden/{name}.hex"));
-    let found = hexadecimal(bytes);
-    if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, &found).unwrap();
-    }
-    let expected = std::fs::read_to_string(&path)
-        .unwrap_or_else(|error| panic!("{}: {error}; UPDATE=1 writes it", path.display()));
-    assert_eq!(found, expected, "{name}: the wire format changed");
-}
-
-fn read_one(bytes: &[u8]) -> Frame {
-    let mut reader = FrameReader::new(1 << 20);
-    reader.buffer().extend_from_slice(bytes);
-    let frame = reader.next_frame().unwrap().expect("a whole frame");
-    assert!(reader.finish().is_ok(), "nothing follows");
-    frame
-}
 
 #[test]
 fn every_message_has_its_golden_bytes_and_comes_back_as_it_was() {

@@ -299,6 +299,7 @@ impl<'a> Reply<'a> {
             Kind::NotFound => without_body(frame).map(|()| Self::NotFound),
             Kind::Deleted => without_body(frame).map(|()| Self::Deleted),
             Kind::Events
+            | Kind::Peer(_)
             | Kind::Hello
             | Kind::Append
             | Kind::Delete

@@ -138,6 +138,7 @@ impl<'a> Request<'a> {
             | Kind::Refused
             | Kind::StatusReply
             | Kind::Failed
+            | Kind::Peer(_)
             | Kind::Confirmed
             | Kind::Events
             | Kind::Checkpoint
