@@ -29,6 +29,7 @@ pub mod serve;
 pub mod status;
 pub mod subscribe;
 mod thread;
+pub mod transfer;
 pub mod verify;
 
 pub use connection::Options;
@@ -83,8 +84,10 @@ pub enum Command {
     Delete(delete::Arguments),
     /// Show or set what a stream keeps: age, count, start
     Metadata(metadata::Arguments),
-    /// Say how the node is, in plain words first
+    /// Say how the group is, in plain words first
     Status(status::Arguments),
+    /// Make another node lead
+    TransferLeader(transfer::Arguments),
     /// Check every byte of a data folder whose node does not run
     Verify(verify::Arguments),
     /// Make certificates for nodes, look at them, and check them
@@ -123,6 +126,7 @@ pub fn run() -> ExitCode {
         | Command::Subscribe(_)
         | Command::Delete(_)
         | Command::Metadata(_)
+        | Command::TransferLeader(_)
         | Command::Status(_) => talk(&options, &command, &mut output),
     };
     match done {
@@ -145,6 +149,7 @@ fn talk(options: &Options, command: &Command, output: &mut Output) -> Result<(),
             Command::Delete(arguments) => delete::run(options, arguments, output).await,
             Command::Metadata(arguments) => metadata::run(options, arguments, output).await,
             Command::Status(arguments) => status::run(options, arguments, output).await,
+            Command::TransferLeader(arguments) => transfer::run(options, arguments, output).await,
             Command::Serve(_)
             | Command::Config(_)
             | Command::Verify(_)
