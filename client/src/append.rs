@@ -93,20 +93,19 @@ fn conclude(handle: &Handle, answer: Answer) -> Result<Appended, AppendError> {
                 Err(AppendError::Failed { code, message })
             }
         }
-        Answer::Expired { sent: true, .. } => unknown(UnknownReason::Deadline),
-        Answer::Expired { sent: false, last_refusal: Some(rejection) } => {
+        Answer::Expired { sent: true, tried, .. } => unknown(UnknownReason::Deadline { tried }),
+        Answer::Expired { sent: false, last_refusal: Some(rejection), .. } => {
             Err(AppendError::Rejected(rejection))
         }
-        Answer::Expired { sent: false, last_refusal: None } => {
-            let lost = handle.session.last_error();
-            Err(AppendError::Unreachable(lost.unwrap_or_else(|| Arc::new(ConnectError::Closed))))
+        Answer::Expired { sent: false, last_refusal: None, tried } => {
+            Err(AppendError::Unreachable(handle.unreachable(tried)))
         }
         Answer::Closed { sent: true } => unknown(UnknownReason::Closed),
         Answer::Closed { sent: false } => {
             Err(AppendError::Unreachable(Arc::new(ConnectError::Closed)))
         }
-        Answer::Status(_) => {
-            let message = "the node answered as if to a status request".to_owned();
+        Answer::Status(_) | Answer::Transferred(_) => {
+            let message = "the node answered as if to another request".to_owned();
             unknown(UnknownReason::Failed { code: ErrorCode::Protocol, message })
         }
     }
@@ -127,6 +126,7 @@ fn settles_earlier_attempts(rejection: &Rejection) -> bool {
         | Rejection::Overloaded
         | Rejection::DiskFull
         | Rejection::NotReady
+        | Rejection::NotLeader { .. }
         | Rejection::Damaged => false,
     }
 }

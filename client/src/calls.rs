@@ -3,7 +3,9 @@
 //! A slot owns its request until it is answered, so that the session itself can send it again, in
 //! the order of the calls, whether or not anybody polls its future just then.
 
+use std::sync::Arc;
 use std::task::Waker;
+use std::time::Duration;
 
 use quorate_core::id::{EventId, Position};
 use quorate_core::request::{Appended, Expected, Rejection};
@@ -14,8 +16,13 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     Append,
-    Delete { id: EventId, tombstone: bool },
+    Delete {
+        id: EventId,
+        tombstone: bool,
+    },
     Status,
+    /// Its target stands in the place of the stream; empty for any.
+    Transfer,
 }
 
 /// A call's arguments; the buffers are kept for later calls.
@@ -51,8 +58,25 @@ impl Request {
                 wire::Delete { call, stream, expected, tombstone, id, retry_since }.encode(out);
             }
             Ask::Status => wire::Request::Status { call }.encode(out),
+            Ask::Transfer => {
+                let to = (!stream.is_empty()).then(|| stream.to_owned());
+                wire::Request::Transfer { call, to }.encode(out);
+            }
         }
     }
+}
+
+/// The lead was given away, as was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transferred {
+    /// The name of the node that led.
+    pub from: String,
+    /// The name of the node that leads now.
+    pub to: String,
+    /// Its reign.
+    pub epoch: u64,
+    /// How long nobody took appends.
+    pub took: Duration,
 }
 
 /// How a call ended.
@@ -65,6 +89,7 @@ pub(crate) enum Answer {
         sent_before: bool,
     },
     Status(Box<NodeStatus>),
+    Transferred(Transferred),
     Failed {
         code: ErrorCode,
         message: String,
@@ -74,6 +99,8 @@ pub(crate) enum Answer {
     Expired {
         sent: bool,
         last_refusal: Option<Rejection>,
+        /// The nodes that were tried, and what each said.
+        tried: Arc<str>,
     },
     /// The client was closed.
     Closed {
@@ -90,6 +117,9 @@ enum Phase {
     Paused(Instant),
     /// Encoded at this place of the session's outgoing bytes.
     InFlight(u64),
+    /// Sent on a session that is used no more. It must not be sent twice, so only the answer there,
+    /// or the deadline, ends it.
+    LeftBehind,
     Done(Answer),
 }
 
@@ -120,6 +150,8 @@ pub(crate) struct Calls {
     earliest: Option<Instant>,
     /// Calls that wait for a session or pause.
     waiting: usize,
+    /// Calls that are sent on the session in use.
+    in_flight: usize,
     spare: Vec<Request>,
     woken: Vec<Waker>,
 }
@@ -189,15 +221,19 @@ impl Calls {
         let retry_since = slot.sent.then_some(slot.known_end);
         slot.request.encode(out, id, retry_since);
         self.waiting -= 1;
+        self.in_flight += 1;
     }
 
     /// The calls that wait for a session, in the order in which they were made.
-    pub(crate) fn waiting(&self) -> Vec<CallId> {
+    ///
+    /// - `led`: whether that session is the leader's; any other takes only questions for itself
+    pub(crate) fn waiting(&self, led: bool) -> Vec<CallId> {
         let mut waiting: Vec<(u64, CallId)> = self
             .slots
             .iter()
             .enumerate()
             .filter(|(_, slot)| matches!(slot.phase, Phase::Waiting))
+            .filter(|(_, slot)| led || slot.request.ask == Ask::Status)
             .map(|(index, slot)| (slot.order, id(index, slot.generation)))
             .collect();
         waiting.sort_unstable_by_key(|(order, _)| *order);
@@ -209,19 +245,74 @@ impl Calls {
         self.waiting > 0
     }
 
-    /// Takes an answer in; one for a call that nobody waits for any more is dropped.
-    pub(crate) fn complete(&mut self, id: CallId, answer: impl FnOnce(bool) -> Answer) {
+    /// Whether any call is sent on the session in use.
+    pub(crate) fn any_in_flight(&self) -> bool {
+        self.in_flight > 0
+    }
+
+    /// Whether this call may be sent on the session in use.
+    pub(crate) fn may_send(&mut self, id: CallId, led: bool) -> bool {
+        led || self.slot(id).is_some_and(|slot| slot.request.ask == Ask::Status)
+    }
+
+    /// Takes in that events are written. That is so whoever says it and whichever attempt it
+    /// answers; where nobody waits for it any more it is dropped.
+    pub(crate) fn written(&mut self, id: CallId, appended: Appended) {
         if let Some(slot) = self.slot(id)
-            && matches!(slot.phase, Phase::InFlight(_))
+            && !matches!(slot.phase, Phase::Done(_))
         {
+            self.finish(id, Answer::Appended(appended));
+        }
+    }
+
+    /// Takes an answer in; one for a call that nobody waits for any more is dropped.
+    ///
+    /// - `current`: whether it came on the session in use; another's answer says nothing of a call
+    ///   that is under way here
+    pub(crate) fn complete(
+        &mut self,
+        id: CallId,
+        current: bool,
+        answer: impl FnOnce(bool) -> Answer,
+    ) {
+        let Some(slot) = self.slot(id) else { return };
+        let answers = match slot.phase {
+            Phase::InFlight(_) => current,
+            Phase::LeftBehind => true,
+            Phase::Free | Phase::Waiting | Phase::Paused(_) | Phase::Done(_) => false,
+        };
+        if answers {
             let answer = answer(slot.sent);
             self.finish(id, answer);
         }
     }
 
+    /// The node does not lead (any more): the call waits for another. Gives how often it was
+    /// refused before.
+    ///
+    /// - `begun`: whether this attempt may have been carried out
+    pub(crate) fn turned_away(&mut self, id: CallId, begun: bool) -> Option<u32> {
+        let slot = self.slot(id)?;
+        if !matches!(slot.phase, Phase::InFlight(_)) {
+            return None;
+        }
+        slot.phase = Phase::Waiting;
+        slot.sent |= begun;
+        let before = slot.refusals;
+        slot.refusals += 1;
+        self.waiting += 1;
+        self.in_flight -= 1;
+        Some(before)
+    }
+
+    /// Whether a call asks for the lead to be given away.
+    pub(crate) fn is_transfer(&mut self, id: CallId) -> bool {
+        self.slot(id).is_some_and(|slot| slot.request.ask == Ask::Transfer)
+    }
+
     /// Takes a refusal in that may be lifted in a moment; gives when to try again.
     pub(crate) fn pause(&mut self, id: CallId, rejection: Rejection, now: Instant) {
-        const PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+        const PAUSE: Duration = Duration::from_millis(10);
         let Some(slot) = self.slot(id) else { return };
         if !matches!(slot.phase, Phase::InFlight(_)) {
             return;
@@ -231,38 +322,61 @@ impl Calls {
         slot.last_refusal = Some(rejection);
         slot.phase = Phase::Paused(until);
         self.waiting += 1;
+        self.in_flight -= 1;
         self.note_time(until);
     }
 
-    /// The session is lost. What was handed to the link may have been carried out.
+    /// The session is used no more: its calls wait for another. What was handed to the link may
+    /// have been carried out.
     ///
     /// - `taken`: how many of the session's outgoing bytes were handed to the link
-    pub(crate) fn session_lost(&mut self, taken: u64) {
-        for slot in &mut self.slots {
-            if let Phase::InFlight(place) = slot.phase {
-                slot.sent |= place < taken;
-                slot.phase = Phase::Waiting;
-                self.waiting += 1;
+    /// - `gone`: whether no answer can come from there any more
+    pub(crate) fn take_back(&mut self, taken: u64, gone: bool) {
+        for index in 0..self.slots.len() {
+            let slot = &mut self.slots[index];
+            match slot.phase {
+                Phase::InFlight(place) if slot.request.ask == Ask::Transfer && place < taken => {
+                    if gone {
+                        let code = ErrorCode::LeadershipLost;
+                        let message = "the connection was lost while it was under way".to_owned();
+                        let id = id(index, slot.generation);
+                        self.finish(id, Answer::Failed { code, message, sent_before: true });
+                    } else {
+                        slot.phase = Phase::LeftBehind;
+                        self.in_flight -= 1;
+                    }
+                }
+                Phase::InFlight(place) => {
+                    slot.sent |= place < taken;
+                    slot.phase = Phase::Waiting;
+                    self.waiting += 1;
+                    self.in_flight -= 1;
+                }
+                // In their order with the others: the next session may have no cause to refuse.
+                Phase::Paused(_) => slot.phase = Phase::Waiting,
+                Phase::Free | Phase::Waiting | Phase::LeftBehind | Phase::Done(_) => {}
             }
         }
     }
 
     /// Ends what has passed its deadline; gives the calls whose pause is over.
-    pub(crate) fn pass_time(&mut self, now: Instant) -> Vec<CallId> {
+    ///
+    /// - `tried`: the nodes that were tried, and what each said
+    pub(crate) fn pass_time(&mut self, now: Instant, tried: impl Fn() -> Arc<str>) -> Vec<CallId> {
         self.earliest = None;
         let mut due = Vec::new();
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
             let in_flight = match slot.phase {
                 Phase::Free | Phase::Done(_) => continue,
-                Phase::InFlight(_) => true,
+                Phase::InFlight(_) | Phase::LeftBehind => true,
                 Phase::Waiting | Phase::Paused(_) => false,
             };
             let id = id(index, slot.generation);
             if slot.deadline <= now {
                 let sent = slot.sent || in_flight;
                 let last_refusal = slot.last_refusal.take();
-                self.finish(id, Answer::Expired { sent, last_refusal });
+                self.finish(id, Answer::Expired { sent, last_refusal, tried: tried() });
                 continue;
             }
             let mut next = slot.deadline;
@@ -288,7 +402,7 @@ impl Calls {
     pub(crate) fn close(&mut self) {
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
-            let sent = slot.sent || matches!(slot.phase, Phase::InFlight(_));
+            let sent = slot.sent || matches!(slot.phase, Phase::InFlight(_) | Phase::LeftBehind);
             if !matches!(slot.phase, Phase::Free | Phase::Done(_)) {
                 self.finish(id(index, slot.generation), Answer::Closed { sent });
             }
@@ -317,7 +431,8 @@ impl Calls {
         let Some(slot) = self.slot(id) else { return };
         match std::mem::replace(&mut slot.phase, Phase::Free) {
             Phase::Waiting | Phase::Paused(_) => self.waiting -= 1,
-            Phase::Free | Phase::InFlight(_) | Phase::Done(_) => {}
+            Phase::InFlight(_) => self.in_flight -= 1,
+            Phase::Free | Phase::LeftBehind | Phase::Done(_) => {}
         }
         self.release(id);
     }
@@ -337,8 +452,10 @@ impl Calls {
         let slot = self.slot(id).expect("it was just looked at");
         let before = std::mem::replace(&mut slot.phase, Phase::Done(answer));
         let waker = slot.waker.take();
-        if matches!(before, Phase::Waiting | Phase::Paused(_)) {
-            self.waiting -= 1;
+        match before {
+            Phase::Waiting | Phase::Paused(_) => self.waiting -= 1,
+            Phase::InFlight(_) => self.in_flight -= 1,
+            Phase::Free | Phase::LeftBehind | Phase::Done(_) => {}
         }
         self.woken.extend(waker);
     }

@@ -1,6 +1,5 @@
 //! The client: a handle to one session, cheap to clone.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +10,13 @@ use quorate_core::id::Revision;
 use quorate_core::log::entry::LogId;
 use quorate_core::request::{Bound, Expected, Rejection};
 use quorate_net::event_frames::checksum;
-use quorate_net::wire::{ClientLimits, NodeStatus, Target};
-use tokio::time::Instant;
+use quorate_net::wire::{ClientLimits, ErrorCode, NodeStatus, Target};
+use tokio::time::{Instant, timeout};
 
 use crate::append::PendingAppend;
-use crate::calls::{Answer, Ask, Request};
+use crate::calls::{Answer, Ask, Request, Transferred};
 use crate::connect::Dialer;
-use crate::error::{AppendError, ConnectError, ReadError, StatusError};
+use crate::error::{AppendError, ConnectError, ReadError, StatusError, TransferError};
 use crate::event::{AsNewEvent, random_id};
 use crate::options::{Options, ReadOptions, SubscribeOptions};
 use crate::read::ReadStream;
@@ -27,9 +26,10 @@ use crate::subscribe::Subscription;
 /// The type of the events that hold a stream's metadata.
 const METADATA_TYPE: &str = "$metadata";
 
-/// A connection to a node that is kept up by itself.
+/// A connection to a node or a group of nodes that is kept up by itself.
 ///
-/// Clones share one connection; it ends with the last of them and of their reads and
+/// Changes and reads go to the node that leads, and follow it when another is elected. Clones share
+/// their connections; these end with the last of them and of their reads and
 /// subscriptions. A client lives in the tokio runtime that it was connected in.
 #[derive(Clone)]
 pub struct Client {
@@ -41,6 +41,18 @@ pub struct Client {
 pub(crate) struct Handle {
     pub(crate) session: Arc<Session>,
     endpoint: Endpoint,
+}
+
+impl Handle {
+    /// Why a call was not even sent.
+    ///
+    /// - `tried`: what the nodes had said when it ended
+    pub(crate) fn unreachable(&self, tried: Arc<str>) -> Arc<ConnectError> {
+        match self.session.last_error() {
+            Some(error) if !matches!(*error, ConnectError::NoLeader { .. }) => error,
+            Some(_) | None => Arc::new(ConnectError::NoLeader { tried }),
+        }
+    }
 }
 
 impl Drop for Handle {
@@ -59,9 +71,10 @@ pub struct StreamMetadata {
 }
 
 impl Client {
-    /// Connects to a node.
+    /// Connects to a node, or to the nodes of a group.
     ///
-    /// - `uri`: `quorate://host:port`
+    /// - `uri`: `quorate://host:port`, or several with commas between them. One that answers is
+    ///   enough: it tells of the others.
     ///
     /// # Errors
     ///
@@ -70,24 +83,26 @@ impl Client {
         Self::start(Dialer::new(uri.parse()?, &options)?, &options).await
     }
 
-    /// Connects to a node over an endpoint of the caller's: a network in memory, a shaped link.
+    /// Connects over an endpoint of the caller's: a network in memory, a shaped link.
     ///
     /// # Errors
     ///
     /// As [`Client::connect`].
     pub async fn connect_over(
         endpoint: Endpoint,
-        address: SocketAddr,
         uri: &str,
         options: Options,
     ) -> Result<Self, ConnectError> {
-        Self::start(Dialer::over(endpoint, Some(address), uri.parse()?, &options), &options).await
+        Self::start(Dialer::over(endpoint, uri.parse()?, &options), &options).await
     }
 
     async fn start(dialer: Dialer, options: &Options) -> Result<Self, ConnectError> {
         let endpoint = dialer.endpoint().clone();
-        let established = dialer.dial().await?;
-        let session = Session::start(dialer, established);
+        let dialer = Arc::new(dialer);
+        let established = dialer.dial_any().await?;
+        let welcome = &established.first().ok_or(ConnectError::Closed)?.1.welcome;
+        let (log, limits) = (welcome.log, welcome.limits);
+        let session = Session::start(dialer, log, limits, established);
         Ok(Self { handle: Arc::new(Handle { session, endpoint }), deadline: options.deadline })
     }
 
@@ -206,7 +221,7 @@ impl Client {
         Subscription::new(self.handle.clone(), Target::All, options, self.deadline)
     }
 
-    /// How the node is.
+    /// How the node is whose session is used: the leader, while there is one.
     ///
     /// # Errors
     ///
@@ -217,17 +232,64 @@ impl Client {
             Answer::Status(status) => Ok(*status),
             Answer::Failed { code, message, .. } => Err(StatusError::Failed { code, message }),
             Answer::Expired { sent: true, .. } => Err(StatusError::Deadline),
-            Answer::Expired { sent: false, .. } => {
-                let lost = self.handle.session.last_error();
-                Err(StatusError::Unreachable(
-                    lost.unwrap_or_else(|| Arc::new(ConnectError::Closed)),
-                ))
+            Answer::Expired { sent: false, tried, .. } => {
+                Err(StatusError::Unreachable(self.handle.unreachable(tried)))
             }
             Answer::Closed { .. } => Err(StatusError::Unreachable(Arc::new(ConnectError::Closed))),
-            Answer::Appended(_) | Answer::Refused { .. } => Err(StatusError::Failed {
-                code: quorate_net::wire::ErrorCode::Protocol,
-                message: "the node answered as if to an append".to_owned(),
+            Answer::Appended(_) | Answer::Refused { .. } | Answer::Transferred(_) => {
+                Err(StatusError::Failed { code: ErrorCode::Protocol, message: other_answer() })
+            }
+        }
+    }
+
+    /// How one node is, whatever the group is up to.
+    ///
+    /// - `address`: `host:port`
+    ///
+    /// # Errors
+    ///
+    /// [`StatusError`] where it does not answer.
+    pub async fn status_of(&self, address: &str) -> Result<NodeStatus, StatusError> {
+        let unreachable = |error: ConnectError| StatusError::Unreachable(Arc::new(error));
+        let address = address.parse().map_err(|error| unreachable(ConnectError::Uri(error)))?;
+        let ask = async {
+            let mut established = self.handle.session.dialer.dial(&address, true).await?;
+            let status = established.status().await;
+            established.connection.close(DONE, b"done");
+            status
+        };
+        match timeout(self.deadline, ask).await {
+            Ok(status) => status.map_err(unreachable),
+            Err(_elapsed) => Err(StatusError::Deadline),
+        }
+    }
+
+    /// Has the leader give the lead away, for example before its machine is stopped.
+    ///
+    /// - `to`: the name of a node, or of a zone; `None` for whichever node is fittest
+    ///
+    /// # Errors
+    ///
+    /// [`TransferError`] where the leader could not, or it is not known whether it did.
+    pub async fn transfer_leader(&self, to: Option<&str>) -> Result<Transferred, TransferError> {
+        let request = self.request(Ask::Transfer, to.unwrap_or_default(), Expected::Any);
+        match self.submit(request).answer().await {
+            Answer::Transferred(transferred) => Ok(transferred),
+            Answer::Failed { code, message, .. } => Err(TransferError::Failed { code, message }),
+            Answer::Refused { rejection, .. } => Err(TransferError::Failed {
+                code: ErrorCode::InvalidRequest,
+                message: rejection.to_string(),
             }),
+            Answer::Expired { sent: true, tried, .. } => Err(TransferError::Deadline { tried }),
+            Answer::Expired { sent: false, tried, .. } => {
+                Err(TransferError::Unreachable(self.handle.unreachable(tried)))
+            }
+            Answer::Closed { .. } => {
+                Err(TransferError::Unreachable(Arc::new(ConnectError::Closed)))
+            }
+            Answer::Appended(_) | Answer::Status(_) => {
+                Err(TransferError::Failed { code: ErrorCode::Protocol, message: other_answer() })
+            }
         }
     }
 
@@ -257,6 +319,10 @@ impl Client {
         }
         self.submit(self.request(Ask::Delete { id: random_id(), tombstone }, stream, expected))
     }
+}
+
+fn other_answer() -> String {
+    "the node answered as if to another request".to_owned()
 }
 
 fn metadata_stream(stream: &str) -> String {

@@ -59,15 +59,30 @@ pub enum ConnectError {
         /// The same for a person.
         message: String,
     },
-    /// Another log than before answers there: positions and revisions mean other events now.
+    /// None of several nodes answers.
+    #[error("no node can be reached: {tried}")]
+    NoNode {
+        /// The nodes that were tried, and what came of each.
+        tried: Arc<str>,
+    },
+    /// Nodes may answer, but none that leads was found.
+    #[error("no leader was found: {tried}")]
+    NoLeader {
+        /// The nodes that were tried, and what each said.
+        tried: Arc<str>,
+    },
+    /// Another log answers there than before, or than elsewhere: positions and revisions mean other
+    /// events in it.
     #[error(
-        "another store answers than before: cluster {} lineage {}, not cluster {} lineage {}",
+        "{address} has another store: cluster {} lineage {}, not cluster {} lineage {}",
         found.cluster, found.lineage, expected.cluster, expected.lineage
     )]
     OtherLog {
+        /// Where it answers.
+        address: String,
         /// The log of the first connection.
         expected: Box<LogId>,
-        /// The log that answers now.
+        /// The log that answers there.
         found: Box<LogId>,
     },
     /// The client was closed.
@@ -107,8 +122,11 @@ pub enum Outcome {
 #[derive(Clone, Debug, Error)]
 pub enum UnknownReason {
     /// No answer came before the deadline.
-    #[error("no answer came before the deadline")]
-    Deadline,
+    #[error("no answer came before the deadline ({tried})")]
+    Deadline {
+        /// The nodes that were tried, and what each said.
+        tried: Arc<str>,
+    },
     /// The node refused a further attempt, for a reason that says nothing of the first.
     #[error("a further attempt was refused: {0}")]
     Refused(Rejection),
@@ -169,6 +187,28 @@ pub enum StatusError {
     Deadline,
     /// The node could not tell.
     #[error("the node can't tell ({code}): {message}")]
+    Failed {
+        /// What went wrong.
+        code: ErrorCode,
+        /// The same for a person.
+        message: String,
+    },
+}
+
+/// Why the lead was not given away, or is not known to be.
+#[derive(Clone, Debug, Error)]
+pub enum TransferError {
+    /// No leader could be reached before the deadline: nothing was done.
+    #[error("the leader can't be reached: {0}")]
+    Unreachable(Arc<ConnectError>),
+    /// The leader did not answer before the deadline.
+    #[error("the leader did not answer before the deadline ({tried})")]
+    Deadline {
+        /// The nodes that were tried, and what each said.
+        tried: Arc<str>,
+    },
+    /// The leader could not do it.
+    #[error("the leader can't do this ({code}): {message}")]
     Failed {
         /// What went wrong.
         code: ErrorCode,

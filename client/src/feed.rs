@@ -1,4 +1,4 @@
-//! A stream of frames from the node that is opened again when it is lost.
+//! A stream of frames from a node that is opened again, there or elsewhere, when it is lost.
 //!
 //! Reads and subscriptions differ in what they ask for and in what they make of the frames; both
 //! go on, after a lost connection, behind the last event that they gave.
@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Handle;
 use crate::error::ConnectError;
+use crate::session::Served;
 
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
@@ -29,7 +30,7 @@ pub(crate) enum FeedError {
     Wire(WireError),
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<FrameReceiver, ConnectError>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = Result<(usize, FrameReceiver), ConnectError>> + Send>>;
 
 enum Phase {
     Closed,
@@ -39,10 +40,30 @@ enum Phase {
     Open(FrameReceiver),
 }
 
+/// Counts a read that waits for its node, so that the node is looked after meanwhile.
+struct Awaiting(Arc<Handle>);
+
+impl Awaiting {
+    fn new(handle: Arc<Handle>) -> Self {
+        handle.session.read_begins();
+        Self(handle)
+    }
+}
+
+impl Drop for Awaiting {
+    fn drop(&mut self) {
+        self.0.session.read_ends();
+    }
+}
+
 /// The frames of one read or subscription.
 pub(crate) struct Feed {
     handle: Arc<Handle>,
+    served: Served,
     phase: Phase,
+    /// The link of the node that it was last opened on.
+    link: Option<usize>,
+    awaiting: Option<Awaiting>,
     backoff: Duration,
     deadline: Duration,
     /// When to give up, while something is awaited.
@@ -53,11 +74,14 @@ pub(crate) struct Feed {
 }
 
 impl Feed {
-    pub(crate) fn new(handle: Arc<Handle>, deadline: Duration) -> Self {
+    pub(crate) fn new(handle: Arc<Handle>, served: Served, deadline: Duration) -> Self {
         let timer = Box::pin(sleep_until(Instant::now()));
         Self {
             handle,
+            served,
             phase: Phase::Closed,
+            link: None,
+            awaiting: None,
             backoff: BACKOFF_MIN,
             deadline,
             give_up: None,
@@ -91,7 +115,11 @@ impl Feed {
                     self.phase = Phase::Closed;
                 }
                 Phase::Opening(opening) => match opening.as_mut().poll(cx) {
-                    Poll::Ready(Ok(receiver)) => self.phase = Phase::Open(receiver),
+                    Poll::Ready(Ok((link, receiver))) => {
+                        self.link = Some(link);
+                        self.awaiting = Some(Awaiting::new(self.handle.clone()));
+                        self.phase = Phase::Open(receiver);
+                    }
                     Poll::Ready(Err(_)) => self.pause(),
                     Poll::Pending => return self.poll_deadline(cx),
                 },
@@ -112,10 +140,27 @@ impl Feed {
     }
 
     /// Opens the stream again in a moment: it was lost, or the node could not serve it.
-    pub(crate) fn pause(&mut self) {
+    fn pause(&mut self) {
         self.settled = false;
+        self.awaiting = None;
         self.phase = Phase::Paused(Instant::now() + self.backoff);
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+    }
+
+    /// The node could not serve it.
+    pub(crate) fn refused(&mut self, code: ErrorCode) {
+        if matches!(code, ErrorCode::NotLeader | ErrorCode::LeadershipLost)
+            && let Some(link) = self.link
+        {
+            self.handle.session.denied(link);
+        }
+        self.pause();
+    }
+
+    /// The stream is over; nothing more is awaited.
+    pub(crate) fn close(&mut self) {
+        self.phase = Phase::Closed;
+        self.awaiting = None;
     }
 
     /// The stream does what it should: a later loss is not the continuation of an earlier one.
@@ -126,6 +171,7 @@ impl Feed {
     /// From now on, and until it is opened again, the stream may be silent.
     pub(crate) fn settle(&mut self) {
         self.settled = true;
+        self.awaiting = None;
     }
 
     /// Whether it was settled since it was last opened.
@@ -137,17 +183,16 @@ impl Feed {
         self.settled = false;
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
-        let handle = self.handle.clone();
+        let (handle, served) = (self.handle.clone(), self.served);
         self.phase = Phase::Opening(Box::pin(async move {
-            let connection = poll_fn(|cx| handle.session.poll_connection(cx)).await?;
+            let server = poll_fn(|cx| handle.session.poll_server(served, cx)).await?;
             let lost = |error| ConnectError::from(quorate_net::ConnectError::from(error));
-            let (mut send, receive) = connection.open_bi().await.map_err(lost)?;
+            let (mut send, receive) = server.connection.open_bi().await.map_err(lost)?;
             if send.write_all(&bytes).await.is_err() || send.finish().is_err() {
                 return Err(crate::connect::ended("it stopped the stream"));
             }
-            let limits = handle.session.limits();
-            let payload_bytes_max = events_payload_bytes_max(limits.event_bytes_max);
-            Ok(FrameReceiver::new(receive, payload_bytes_max))
+            let payload_bytes_max = events_payload_bytes_max(server.limits.event_bytes_max);
+            Ok((server.link, FrameReceiver::new(receive, payload_bytes_max)))
         }));
     }
 
@@ -159,6 +204,7 @@ impl Feed {
         let give_up = self.give_up();
         ready!(self.poll_until(cx, give_up));
         self.give_up = None;
+        self.awaiting = None;
         let phase = std::mem::replace(&mut self.phase, Phase::Closed);
         Poll::Ready(Err(match (phase, self.handle.session.last_error()) {
             (Phase::Closed | Phase::Paused(_) | Phase::Opening(_), Some(error)) => {
@@ -179,7 +225,11 @@ impl Feed {
 /// Whether a failure is worth another attempt.
 pub(crate) fn passes(code: ErrorCode) -> bool {
     match code {
-        ErrorCode::NotReady | ErrorCode::Stopping | ErrorCode::Overloaded => true,
+        ErrorCode::NotReady
+        | ErrorCode::Stopping
+        | ErrorCode::Overloaded
+        | ErrorCode::LeadershipLost
+        | ErrorCode::NotLeader => true,
         ErrorCode::Protocol
         | ErrorCode::InvalidRequest
         | ErrorCode::Corruption

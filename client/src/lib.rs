@@ -66,27 +66,34 @@ mod connect;
 mod error;
 mod event;
 mod feed;
+mod keep;
+mod links;
 mod options;
 mod read;
+mod route;
 mod session;
 mod subscribe;
 mod uri;
+mod watch;
 
 pub use append::PendingAppend;
+pub use calls::Transferred;
 pub use client::{Client, StreamMetadata};
-pub use error::{AppendError, ConnectError, Outcome, ReadError, StatusError, UnknownReason};
+pub use error::{
+    AppendError, ConnectError, Outcome, ReadError, StatusError, TransferError, UnknownReason,
+};
 pub use event::{AsNewEvent, EventData, ReadEvent, RecordedEvent, random_id};
 pub use options::{Options, ReadOptions, SubscribeOptions};
 pub use read::ReadStream;
 pub use subscribe::{Subscription, SubscriptionEvent};
-pub use uri::{Uri, UriError};
+pub use uri::{Address, Uri, UriError};
 
 pub use quorate_core::event::{ContentType, EventFrame, NewEvent};
 pub use quorate_core::id::{EventId, Position, Revision};
-pub use quorate_core::request::{Appended, Bound, Expected, Rejection};
+pub use quorate_core::request::{Appended, Bound, Consistency, Expected, Rejection};
 pub use quorate_core::time::Created;
 pub use quorate_net::TrustError;
 pub use quorate_net::wire::{
-    ClientLimits, Direction, ErrorCode, Filter, NodeStatus, ReadFrom, Serving, SubscribeFrom,
-    Target,
+    ClientLimits, Direction, ErrorCode, Filter, GroupStatus, MemberStatus, NodeStatus, ReadFrom,
+    Role, Serving, SubscribeFrom, Target, Tolerates,
 };

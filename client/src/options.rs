@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_core::id::Position;
+use quorate_core::request::Consistency;
 use quorate_net::wire::{Direction, Filter, ReadFrom, SubscribeFrom};
 
 /// How to connect, and how long to wait.
@@ -45,6 +46,9 @@ pub struct ReadOptions {
     pub filter: Filter,
     /// Whether link events are replaced by the events that they point to.
     pub resolve_links: bool,
+    /// What it must see at least. By default all that was acknowledged before it began, which the
+    /// leader alone can tell; else what some node knows to be committed.
+    pub consistency: Consistency,
 }
 
 impl Default for ReadOptions {
@@ -55,6 +59,7 @@ impl Default for ReadOptions {
             count: None,
             filter: Filter::None,
             resolve_links: false,
+            consistency: Consistency::Linearizable,
         }
     }
 }
@@ -64,6 +69,12 @@ impl ReadOptions {
     #[must_use]
     pub fn backwards() -> Self {
         Self { from: ReadFrom::End, direction: Direction::Backwards, ..Self::default() }
+    }
+
+    /// What some node knows to be committed, without asking the leader.
+    #[must_use]
+    pub fn committed(self) -> Self {
+        Self { consistency: Consistency::Committed, ..self }
     }
 
     /// At most so many.

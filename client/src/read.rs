@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::Stream;
+use quorate_core::request::Consistency;
 use quorate_net::Frame;
 use quorate_net::wire::{Read, ReadFrom, Reply, Request, Target};
 
@@ -16,12 +17,13 @@ use crate::error::ReadError;
 use crate::event::{ReadEvent, parse_batch};
 use crate::feed::{Feed, FeedError, passes};
 use crate::options::ReadOptions;
+use crate::session::Served;
 
 /// The events of a read, in order; `None` once there are no more.
 ///
 /// Use [`ReadStream::next`], or the `Stream` implementation with a crate of combinators. The node
-/// sends only as fast as events are taken out. A lost connection is made again within the
-/// deadline, and the read goes on behind the last event. After an error it is over.
+/// sends only as fast as events are taken out. Where the node is lost the read goes on behind the
+/// last event, within the deadline and on another node where need be. After an error it is over.
 pub struct ReadStream {
     feed: Feed,
     target: Target,
@@ -40,8 +42,12 @@ impl ReadStream {
         options: ReadOptions,
         deadline: Duration,
     ) -> Self {
+        let served = match options.consistency {
+            Consistency::Linearizable => Served::ByLeader,
+            Consistency::Committed => Served::ByAny,
+        };
         Self {
-            feed: Feed::new(handle, deadline),
+            feed: Feed::new(handle, served, deadline),
             target,
             options,
             received: 0,
@@ -70,8 +76,12 @@ impl ReadStream {
                 Ok(frame) => self.take_in(&frame),
                 Err(error) => Err(read_error(error, self.feed.deadline())),
             };
+            if self.over {
+                self.feed.close();
+            }
             if let Err(error) = taken_in {
                 self.over = true;
+                self.feed.close();
                 return Poll::Ready(Some(Err(error)));
             }
         }
@@ -89,7 +99,7 @@ impl ReadStream {
             Reply::End { .. } => self.over = true,
             Reply::NotFound => return Err(ReadError::NotFound { stream: name(&self.target) }),
             Reply::Deleted => return Err(ReadError::Deleted { stream: name(&self.target) }),
-            Reply::Failed { code, .. } if passes(code) => self.feed.pause(),
+            Reply::Failed { code, .. } if passes(code) => self.feed.refused(code),
             Reply::Failed { code, message, .. } => {
                 return Err(ReadError::Failed { code, message: message.to_owned() });
             }
@@ -100,7 +110,9 @@ impl ReadStream {
             | Reply::Confirmed { .. }
             | Reply::Checkpoint { .. }
             | Reply::CaughtUp
-            | Reply::FellBehind => return Err(ReadError::Unexpected("read")),
+            | Reply::FellBehind
+            | Reply::Leader { .. }
+            | Reply::Transferred { .. } => return Err(ReadError::Unexpected("read")),
         }
         Ok(())
     }
@@ -132,6 +144,7 @@ fn request(
         count: options.count.map(|count| count - received),
         filter: options.filter.clone(),
         resolve_links: options.resolve_links,
+        consistency: options.consistency,
     })
 }
 

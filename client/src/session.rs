@@ -1,33 +1,31 @@
-//! The session: every call of a client on one QUIC stream, kept up for as long as the client lives.
+//! The session: all calls of a client, on whichever node's QUIC stream is in use.
 //!
 //! Calls are encoded into one buffer when they are made. A single writer hands whatever has
 //! gathered to QUIC, a single reader takes answers in and wakes whom they are for; no call has a
-//! task or a timer of its own. When the connection is lost, the calls that are not answered are
-//! sent again, in the order in which they were made, with the same event ids and with word of where
-//! the log ended before their first attempt, so that the node can tell a repetition from an append.
+//! task or a timer of its own. When the connection is lost, or another node leads, the calls that
+//! are not answered are sent again there, in the order in which they were made, with the same event
+//! ids and with word of where the log ended before their first attempt, so that the node can tell a
+//! repetition from an append.
 
-use std::future::{Future as _, poll_fn};
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use quinn::{Connection, SendStream, VarInt};
+use quinn::{Connection, VarInt};
 use quorate_core::id::Position;
 use quorate_core::log::entry::LogId;
 use quorate_core::request::Rejection;
-use quorate_net::wire::{CallId, ClientLimits, ErrorCode, Reply};
-use quorate_net::{Frame, FrameReceiver};
-use tokio::time::{Instant, sleep, sleep_until};
+use quorate_net::Frame;
+use quorate_net::wire::{CallId, ClientLimits, ErrorCode, LeaderHint, Reply};
+use tokio::time::Instant;
 
-use crate::calls::{Answer, Calls, Request};
+use crate::calls::{Answer, Ask, Calls, Request, Transferred};
 use crate::connect::{Dialer, Established, ended};
 use crate::error::ConnectError;
+use crate::keep;
+use crate::links::{Links, PROBE};
+use crate::watch::{self, PROBE_PAUSE_MIN};
 
-const BACKOFF_MIN: Duration = Duration::from_millis(10);
-const BACKOFF_MAX: Duration = Duration::from_secs(1);
-/// An outgoing buffer that has grown beyond this is not kept.
-const OUT_BYTES_KEPT: usize = 1 << 20;
 /// The code with which a client that is done closes its connection.
 pub(crate) const DONE: VarInt = VarInt::from_u32(0);
 
@@ -35,57 +33,110 @@ pub(crate) const DONE: VarInt = VarInt::from_u32(0);
 pub(crate) struct Session {
     state: Mutex<State>,
     log: LogId,
+    pub(crate) dialer: Arc<Dialer>,
 }
 
-struct State {
-    calls: Calls,
-    /// The connection, while the session is open.
-    connection: Option<Connection>,
-    /// Encoded requests that the writer has not taken yet.
-    out: Vec<u8>,
-    /// Bytes that were ever put into `out`, and taken out of it, in this session.
-    queued: u64,
-    taken: u64,
+pub(crate) struct State {
+    pub(crate) calls: Calls,
+    pub(crate) links: Links,
     limits: ClientLimits,
     /// Where the log ends, as far as is known.
     known_end: Position,
-    last_error: Option<Arc<ConnectError>>,
-    closed: bool,
-    writer: Option<Waker>,
-    timer: Option<Waker>,
-    supervisor: Option<Waker>,
+    pub(crate) closed: bool,
+    pub(crate) timer: Option<Waker>,
+    /// The watcher of the group, while nothing is under way; and while there is no group.
+    pub(crate) watcher: Option<Waker>,
+    pub(crate) idle_watcher: Option<Waker>,
+    /// While nobody leads: when nodes are asked again, and how long later the time after that.
+    pub(crate) next_probe: Instant,
+    pub(crate) probe_pause: Duration,
+    /// Since when the node in use owes an answer, at the earliest.
+    pub(crate) owing_since: Instant,
+    /// Reads that wait for their node.
+    pub(crate) reads: usize,
     /// Who waits for a connection to open a stream of its own.
-    readers: Vec<Waker>,
+    pub(crate) readers: Vec<Waker>,
+    /// Who is to be woken once the lock is released.
+    pub(crate) woken: Vec<Waker>,
+}
+
+/// Which node serves a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Served {
+    ByLeader,
+    ByAny,
+}
+
+/// A node to open a stream on.
+pub(crate) struct Server {
+    pub(crate) connection: Connection,
+    /// Its link.
+    pub(crate) link: usize,
+    pub(crate) limits: ClientLimits,
 }
 
 impl Session {
-    /// Takes a welcomed session up and keeps it up until [`Session::close`].
-    pub(crate) fn start(dialer: Dialer, established: Established) -> Arc<Self> {
+    /// Takes welcomed sessions up, one at least, and keeps them up until [`Session::close`].
+    ///
+    /// - `established`: each with the place of its address
+    pub(crate) fn start(
+        dialer: Arc<Dialer>,
+        log: LogId,
+        limits: ClientLimits,
+        established: Vec<(usize, Established)>,
+    ) -> Arc<Self> {
+        let now = Instant::now();
+        let links = Links::new(dialer.addresses());
         let session = Arc::new(Self {
-            log: established.log,
+            log,
+            dialer,
             state: Mutex::new(State {
                 calls: Calls::default(),
-                connection: None,
-                out: Vec::new(),
-                queued: 0,
-                taken: 0,
-                limits: established.limits,
+                links,
+                limits,
                 known_end: Position::START,
-                last_error: None,
                 closed: false,
-                writer: None,
                 timer: None,
-                supervisor: None,
+                watcher: None,
+                idle_watcher: None,
+                next_probe: now,
+                probe_pause: PROBE_PAUSE_MIN,
+                owing_since: now,
+                reads: 0,
                 readers: Vec::new(),
+                woken: Vec::new(),
             }),
         });
-        session.opened(&established);
-        tokio::spawn(supervise(session.clone(), dialer, established));
-        tokio::spawn(watch_time(session.clone()));
+        for (link, established) in established {
+            session.lock().links.all[link].started = true;
+            // A session that is of no use is closed by its task.
+            let opened = session.opened(link, &established);
+            let first = Some((established, opened));
+            tokio::spawn(keep::keep(session.clone(), link, first));
+        }
+        session.start_links();
+        tokio::spawn(watch::watch_time(session.clone()));
+        tokio::spawn(watch::watch_group(session.clone()));
         session
     }
 
-    /// The log that the node keeps.
+    /// Starts the tasks of links that have none yet.
+    pub(crate) fn start_links(self: &Arc<Self>) {
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        for (place, link) in state.links.all.iter_mut().enumerate() {
+            if !std::mem::replace(&mut link.started, true) {
+                tokio::spawn(keep::keep(self.clone(), place, None));
+            }
+        }
+        // With a second node there is a group to watch.
+        state.wake_watchers();
+        self.release(state);
+    }
+
+    /// The log that the nodes keep.
     pub(crate) fn log(&self) -> LogId {
         self.log
     }
@@ -105,20 +156,23 @@ impl Session {
         let mut state = self.lock();
         let known_end = state.known_end;
         let earliest = state.calls.next_time();
+        let may_send = !state.links.held || request.ask == Ask::Status;
         let call = state.calls.insert(request, deadline, known_end);
-        let mut wake = [None, None];
+        let mut wake = [None, None, None];
         if state.closed {
             state.calls.close();
-        } else if state.connection.is_some() {
+        } else if may_send && state.links.primary.is_some() {
             state.send(call);
-            wake[0] = state.writer.take();
+            wake[0] = state.links.in_use().and_then(|link| link.writer.take());
+            wake[2] = state.watcher.take();
         } else {
-            wake[0] = state.supervisor.take();
+            state.want_links();
+            state.wake_watchers();
         }
         if state.calls.next_time() != earliest {
             wake[1] = state.timer.take();
         }
-        drop(state);
+        self.release(state);
         wake.into_iter().flatten().for_each(Waker::wake);
         call
     }
@@ -136,139 +190,273 @@ impl Session {
         self.lock().calls.abandon(call);
     }
 
-    /// The open connection, for a stream beside the session.
-    pub(crate) fn poll_connection(
+    /// A node, for a stream beside its session.
+    pub(crate) fn poll_server(
         &self,
+        served: Served,
         cx: &Context<'_>,
-    ) -> Poll<Result<Connection, ConnectError>> {
+    ) -> Poll<Result<Server, ConnectError>> {
         let mut state = self.lock();
         if state.closed {
             return Poll::Ready(Err(ConnectError::Closed));
         }
-        if let Some(connection) = &state.connection {
-            return Poll::Ready(Ok(connection.clone()));
+        if served == Served::ByAny || state.links.is_led() {
+            let limits = state.limits;
+            let primary = state.links.primary;
+            let connection = state.links.in_use().and_then(|link| link.connection.clone());
+            if let (Some(link), Some(connection)) = (primary, connection) {
+                return Poll::Ready(Ok(Server { connection, link, limits }));
+            }
         }
         if !state.readers.iter().any(|reader| reader.will_wake(cx.waker())) {
             state.readers.push(cx.waker().clone());
         }
-        let supervisor = state.supervisor.take();
-        drop(state);
-        supervisor.into_iter().for_each(Waker::wake);
+        state.want_links();
+        state.wake_watchers();
+        self.release(state);
         Poll::Pending
     }
 
-    /// Why there is no connection; `None` where the first one still stands.
-    pub(crate) fn last_error(&self) -> Option<Arc<ConnectError>> {
-        self.lock().last_error.clone()
+    /// A read waits for its node.
+    pub(crate) fn read_begins(&self) {
+        let mut state = self.lock();
+        state.reads += 1;
+        let watcher = state.watcher.take();
+        state.woken.extend(watcher);
+        self.release(state);
     }
 
-    /// Ends all calls and the connection.
+    /// A read waits no more.
+    pub(crate) fn read_ends(&self) {
+        self.lock().reads -= 1;
+    }
+
+    /// A node that was thought to lead has refused a read that only the leader can serve.
+    pub(crate) fn denied(&self, link: usize) {
+        let mut state = self.lock();
+        if state.links.primary == Some(link) {
+            state.denied(link);
+        }
+        self.release(state);
+    }
+
+    /// Why no node serves; `None` where the only one there is has never been lost.
+    pub(crate) fn last_error(&self) -> Option<Arc<ConnectError>> {
+        let state = self.lock();
+        if state.closed {
+            return Some(Arc::new(ConnectError::Closed));
+        }
+        match state.links.all.as_slice() {
+            [only] if only.connection.is_none() => only.last_error.clone(),
+            [only] if !state.links.held => only.last_error.clone(),
+            _ => Some(Arc::new(ConnectError::NoLeader { tried: state.links.told(Instant::now()) })),
+        }
+    }
+
+    /// Ends all calls and the connections.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         state.calls.close();
-        let mut woken = std::mem::take(&mut state.readers);
-        state.calls.take_woken(&mut woken);
-        woken.extend(state.supervisor.take());
-        woken.extend(state.timer.take());
-        woken.extend(state.writer.take());
-        let connection = state.connection.take();
-        drop(state);
-        if let Some(connection) = connection {
+        let State { links, woken, readers, calls, .. } = &mut *state;
+        woken.append(readers);
+        calls.take_woken(woken);
+        let mut connections = Vec::new();
+        for link in &mut links.all {
+            woken.extend(link.supervisor.take());
+            woken.extend(link.writer.take());
+            connections.extend(link.connection.take());
+        }
+        links.primary = None;
+        let timer = state.timer.take();
+        state.woken.extend(timer);
+        state.wake_watchers();
+        for connection in connections {
             connection.close(DONE, b"done");
         }
-        woken.into_iter().for_each(Waker::wake);
+        self.release(state);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session is open: everything that waited is sent.
-    fn opened(&self, established: &Established) {
-        let mut state = self.lock();
-        state.connection = Some(established.connection.clone());
-        state.limits = established.limits;
-        state.known_end = state.known_end.max(established.committed);
-        state.out.clear();
-        (state.queued, state.taken) = (0, 0);
-        for call in state.calls.waiting() {
-            state.send(call);
-        }
-        let readers = std::mem::take(&mut state.readers);
+    /// Gives the lock back, and wakes whom it was said to.
+    #[allow(clippy::unused_self, reason = "it belongs with `lock`")]
+    pub(crate) fn release(&self, mut state: MutexGuard<'_, State>) {
+        let woken = std::mem::take(&mut state.woken);
         drop(state);
-        readers.into_iter().for_each(Waker::wake);
+        woken.into_iter().for_each(Waker::wake);
     }
 
-    /// The session is lost: its calls wait for the next one.
-    fn lost(&self, error: ConnectError) {
+    /// A session is open.
+    ///
+    /// # Errors
+    ///
+    /// Why it is of no use: another store answers there.
+    pub(crate) fn opened(&self, place: usize, established: &Established) -> Result<(), Refused> {
+        let welcome = &established.welcome;
         let mut state = self.lock();
-        state.connection = None;
-        let taken = state.taken;
-        state.calls.session_lost(taken);
-        state.last_error = Some(Arc::new(error));
+        if welcome.log != self.log {
+            let address = state.links.all[place].address.to_string();
+            return Err(Refused::OtherLog(ConnectError::OtherLog {
+                address,
+                expected: Box::new(self.log),
+                found: Box::new(welcome.log),
+            }));
+        }
+        let node = welcome.node.get();
+        if state.closed || !state.make_way(place, node) {
+            return Err(Refused::Superfluous);
+        }
+        let link = &mut state.links.all[place];
+        link.connection = Some(established.connection.clone());
+        link.node = Some(node);
+        link.out.clear();
+        (link.queued, link.taken) = (0, 0);
+        (link.heard, link.asked, link.hint) = (Instant::now(), None, None);
+        state.links.learn(place, &welcome.name, &welcome.members);
+        state.limits = welcome.limits;
+        state.known_end = state.known_end.max(welcome.committed);
+        state.follow(place, welcome.leader);
+        state.route();
+        self.release(state);
+        Ok(())
     }
 
-    /// Ready once a connection is wanted; false once the client is closed.
-    fn poll_wanted(&self, cx: &Context<'_>) -> Poll<bool> {
+    /// A session is lost: its calls wait for another.
+    pub(crate) fn lost(&self, place: usize, error: ConnectError) {
         let mut state = self.lock();
-        if state.closed {
+        let link = &mut state.links.all[place];
+        let was_open = link.connection.take().is_some();
+        let silent = link.asked.is_some();
+        let taken = link.drop_unsent();
+        link.asked = None;
+        link.hint = None;
+        let error = if was_open && silent {
+            let (tried, within) = (link.address.to_string(), link.heard.elapsed());
+            ConnectError::NoAnswer { tried, within }
+        } else {
+            error
+        };
+        if was_open && !silent {
+            link.heard = Instant::now();
+        }
+        link.last_error = Some(Arc::new(error));
+        if was_open && state.links.primary == Some(place) {
+            state.links.primary = None;
+            state.calls.take_back(taken, true);
+            state.route();
+        }
+        self.release(state);
+    }
+
+    /// Ready once a connection is wanted; false once the client or the link is done.
+    pub(crate) fn poll_wanted(&self, place: usize, cx: &Context<'_>) -> Poll<bool> {
+        let mut state = self.lock();
+        if state.closed || state.links.all[place].retired {
             return Poll::Ready(false);
         }
-        if state.calls.any_waiting() || !state.readers.is_empty() {
+        if state.calls.any_waiting() || !state.readers.is_empty() || state.links.is_group() {
             return Poll::Ready(true);
         }
-        state.supervisor = Some(cx.waker().clone());
+        state.links.all[place].supervisor = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// Exchanges what has gathered for an empty buffer; false once the client is closed.
-    fn poll_take(&self, cx: &Context<'_>, buffer: &mut Vec<u8>) -> Poll<bool> {
+    /// Exchanges what has gathered for an empty buffer; false once the session is over.
+    pub(crate) fn poll_take(
+        &self,
+        place: usize,
+        cx: &Context<'_>,
+        buffer: &mut Vec<u8>,
+    ) -> Poll<bool> {
         let mut state = self.lock();
         if state.closed {
             return Poll::Ready(false);
         }
-        if state.out.is_empty() {
-            state.writer = Some(cx.waker().clone());
+        let link = &mut state.links.all[place];
+        if link.out.is_empty() {
+            link.writer = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        std::mem::swap(&mut state.out, buffer);
-        state.taken = state.queued;
+        std::mem::swap(&mut link.out, buffer);
+        link.taken = link.queued;
         Poll::Ready(true)
     }
 }
 
+/// Why an opened session is not used.
+pub(crate) enum Refused {
+    OtherLog(ConnectError),
+    /// The client is closed, or has a session with that node already.
+    Superfluous,
+}
+
 impl State {
-    fn send(&mut self, call: CallId) {
-        let before = self.out.len();
-        self.calls.send(call, &mut self.out, self.queued);
-        self.queued += (self.out.len() - before) as u64;
+    pub(crate) fn wake_watchers(&mut self) {
+        self.woken.extend(self.watcher.take());
+        self.woken.extend(self.idle_watcher.take());
     }
 
-    fn take_in(&mut self, frame: &Frame) -> Result<(), ConnectError> {
+    /// Sees to it that one link alone leads to a node; whether that is this one.
+    fn make_way(&mut self, place: usize, node: u64) -> bool {
+        let same = |(other, link): (usize, &crate::links::Link)| {
+            other != place && !link.retired && link.node == Some(node)
+        };
+        let Some(other) = self.links.all.iter().enumerate().position(same) else { return true };
+        let link = &mut self.links.all[other];
+        match &link.connection {
+            // It is asked something and silent: the new one is better.
+            Some(connection) if link.asked.is_some() => {
+                connection.close(DONE, b"replaced");
+                link.retired = true;
+            }
+            Some(_) => {
+                self.links.all[place].retired = true;
+                return false;
+            }
+            None => {
+                link.retired = true;
+                self.woken.extend(link.supervisor.take());
+            }
+        }
+        true
+    }
+
+    /// Takes a frame of a session in.
+    pub(crate) fn take_in(&mut self, place: usize, frame: &Frame) -> Result<(), ConnectError> {
+        let current = self.links.primary == Some(place);
         match Reply::decode(frame)? {
             Reply::Appended { call, appended } => {
                 self.known_end = self.known_end.max(appended.position);
-                self.calls.complete(call, |_| Answer::Appended(appended));
+                self.calls.written(call, appended);
+                self.is_served();
             }
-            Reply::Refused { call, rejection } => match rejection {
-                Rejection::NotReady | Rejection::Overloaded => {
-                    self.calls.pause(call, rejection, Instant::now());
+            Reply::Refused { call, rejection } => {
+                if current {
+                    self.refused(call, rejection);
                 }
-                rejection => self
-                    .calls
-                    .complete(call, |sent_before| Answer::Refused { rejection, sent_before }),
-            },
+            }
             Reply::Status { call, status } => {
-                self.calls.complete(call, |_| Answer::Status(status));
+                let node = status.replication.leader;
+                let hint = node.map(|node| LeaderHint { epoch: status.epoch, node });
+                if call != PROBE {
+                    self.calls.complete(call, current, |_| Answer::Status(status));
+                }
+                self.follow(place, hint);
+            }
+            Reply::Leader { leader, members } => {
+                self.links.learn(place, "", &members);
+                self.follow(place, leader);
+            }
+            Reply::Transferred { call, from, to, epoch, took_us } => {
+                let took = Duration::from_micros(took_us);
+                let transferred = Transferred { from, to, epoch, took };
+                self.calls.complete(call, current, |_| Answer::Transferred(transferred));
             }
             Reply::Failed { call: Some(call), code, message } => {
-                let message = message.to_owned();
-                self.calls.complete(call, |sent_before| Answer::Failed {
-                    code,
-                    message,
-                    sent_before,
-                });
+                self.failed(call, current, code, message);
             }
             Reply::Failed { call: None, code, message } => {
                 return Err(ConnectError::Ended { code, message: message.to_owned() });
@@ -285,131 +473,50 @@ impl State {
         }
         Ok(())
     }
-}
 
-/// Keeps the session up: runs it, and when it is lost and wanted again, dials.
-async fn supervise(session: Arc<Session>, dialer: Dialer, first: Established) {
-    let mut established = Some(first);
-    let mut backoff = BACKOFF_MIN;
-    loop {
-        if let Some(established) = established.take() {
-            let connection = established.connection.clone();
-            let error = run(&session, established).await;
-            // Whatever the session died of, streams beside it must not outlive it.
-            connection.close(DONE, b"session ended");
-            session.lost(error);
-            backoff = BACKOFF_MIN;
-        }
-        if !poll_fn(|cx| session.poll_wanted(cx)).await {
-            dialer.endpoint().wait_idle().await;
-            return;
-        }
-        match dialer.dial().await {
-            Ok(opened) if opened.log == session.log => {
-                session.opened(&opened);
-                established = Some(opened);
+    fn refused(&mut self, call: CallId, rejection: Rejection) {
+        match rejection {
+            Rejection::NotLeader { leader } => self.turned_away(call, leader, false),
+            Rejection::NotReady | Rejection::Overloaded => {
+                self.calls.pause(call, rejection, Instant::now());
             }
-            Ok(opened) => {
-                opened.connection.close(DONE, b"another log");
-                session.lost(ConnectError::OtherLog {
-                    expected: Box::new(session.log),
-                    found: Box::new(opened.log),
+            rejection => self
+                .calls
+                .complete(call, true, |sent_before| Answer::Refused { rejection, sent_before }),
+        }
+    }
+
+    fn failed(&mut self, call: CallId, current: bool, code: ErrorCode, message: &str) {
+        let transfer = self.calls.is_transfer(call);
+        match code {
+            ErrorCode::NotLeader if current => self.turned_away(call, None, false),
+            ErrorCode::LeadershipLost | ErrorCode::Stopping if current && !transfer => {
+                self.turned_away(call, None, true);
+            }
+            ErrorCode::NotReady if current => {
+                self.calls.pause(call, Rejection::NotReady, Instant::now());
+            }
+            ErrorCode::Overloaded if current => {
+                self.calls.pause(call, Rejection::Overloaded, Instant::now());
+            }
+            ErrorCode::Protocol
+            | ErrorCode::InvalidRequest
+            | ErrorCode::NotReady
+            | ErrorCode::Stopping
+            | ErrorCode::Overloaded
+            | ErrorCode::Corruption
+            | ErrorCode::Internal
+            | ErrorCode::LeadershipLost
+            | ErrorCode::NotLeader => {
+                let message = message.to_owned();
+                self.calls.complete(call, current, |sent_before| Answer::Failed {
+                    code,
+                    message,
+                    sent_before,
                 });
             }
-            Err(error) => session.lost(error),
-        }
-        if established.is_none() {
-            sleep(backoff).await;
-            backoff = (backoff * 2).min(BACKOFF_MAX);
         }
     }
-}
-
-/// Runs one session until it is lost.
-async fn run(session: &Session, established: Established) -> ConnectError {
-    let Established { send, receiver, connection, .. } = established;
-    tokio::select! {
-        biased;
-        error = read(session, receiver) => error,
-        () = write(session, send) => match connection.close_reason() {
-            Some(reason) => quorate_net::ConnectError::from(reason).into(),
-            None => ended("it stopped the stream"),
-        },
-    }
-}
-
-/// Hands requests to QUIC, as many at once as have gathered.
-async fn write(session: &Session, mut send: SendStream) {
-    let mut buffer = Vec::new();
-    while poll_fn(|cx| session.poll_take(cx, &mut buffer)).await {
-        if send.write_all(&buffer).await.is_err() {
-            return; // The connection says why.
-        }
-        buffer.clear();
-        buffer.shrink_to(OUT_BYTES_KEPT);
-    }
-}
-
-/// Takes answers in, as many at once as have come.
-async fn read(session: &Session, mut receiver: FrameReceiver) -> ConnectError {
-    let mut woken = Vec::new();
-    loop {
-        let mut next = match receiver.next().await {
-            Ok(Some(frame)) => Some(frame),
-            Ok(None) => return ended("it finished the stream"),
-            Err(error) => return error.into(),
-        };
-        let mut state = session.lock();
-        let earliest = state.calls.next_time();
-        let mut outcome = Ok(());
-        while let (Ok(()), Some(frame)) = (&outcome, next.take()) {
-            outcome = state.take_in(&frame).and_then(|()| {
-                next = receiver.ready()?;
-                Ok(())
-            });
-        }
-        state.calls.take_woken(&mut woken);
-        if state.calls.next_time() != earliest {
-            woken.extend(state.timer.take());
-        }
-        drop(state);
-        woken.drain(..).for_each(Waker::wake);
-        if let Err(error) = outcome {
-            return error;
-        }
-    }
-}
-
-/// Ends calls at their deadlines, and sends those again whose pause is over.
-async fn watch_time(session: Arc<Session>) {
-    let mut woken = Vec::new();
-    let mut timer = pin!(sleep_until(Instant::now()));
-    poll_fn(|cx| {
-        loop {
-            let mut state = session.lock();
-            if state.closed {
-                return Poll::Ready(());
-            }
-            state.timer = Some(cx.waker().clone());
-            let Some(next) = state.calls.next_time() else { return Poll::Pending };
-            drop(state);
-            timer.as_mut().reset(next);
-            if timer.as_mut().poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            let mut state = session.lock();
-            for call in state.calls.pass_time(Instant::now()) {
-                if state.connection.is_some() {
-                    state.send(call);
-                }
-            }
-            woken.extend(state.writer.take());
-            state.calls.take_woken(&mut woken);
-            drop(state);
-            woken.drain(..).for_each(Waker::wake);
-        }
-    })
-    .await;
 }
 
 /// Whether a failure says that nothing was done.
@@ -418,7 +525,11 @@ pub(crate) fn is_refusal(code: ErrorCode) -> bool {
         ErrorCode::Protocol
         | ErrorCode::InvalidRequest
         | ErrorCode::NotReady
+        | ErrorCode::NotLeader
         | ErrorCode::Overloaded => true,
-        ErrorCode::Stopping | ErrorCode::Corruption | ErrorCode::Internal => false,
+        ErrorCode::Stopping
+        | ErrorCode::LeadershipLost
+        | ErrorCode::Corruption
+        | ErrorCode::Internal => false,
     }
 }

@@ -17,6 +17,7 @@ use crate::event::{ReadEvent, parse_batch};
 use crate::feed::{Feed, passes};
 use crate::options::SubscribeOptions;
 use crate::read::{name, number, read_error};
+use crate::session::Served;
 
 /// What happens in a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +45,8 @@ pub enum SubscriptionEvent {
 /// The events of a subscription, in order.
 ///
 /// Use [`Subscription::next`], or the `Stream` implementation with a crate of combinators. The node
-/// sends only as fast as events are taken out. A lost connection is made again, and the
-/// subscription goes on behind the last event. Where that takes longer than the deadline, `next`
+/// sends only as fast as events are taken out. It stays with that node while it is alive, whether or
+/// not it leads; where it is lost, the subscription goes on behind the last event on another. Where that takes longer than the deadline, `next`
 /// gives [`ReadError::Unreachable`]; called again, it goes on trying. After any other error it is
 /// over.
 pub struct Subscription {
@@ -69,7 +70,7 @@ impl Subscription {
         deadline: Duration,
     ) -> Self {
         Self {
-            feed: Feed::new(handle, deadline),
+            feed: Feed::new(handle, Served::ByAny, deadline),
             target,
             from: options.from,
             options,
@@ -127,7 +128,7 @@ impl Subscription {
             Reply::NotFound => return Err(ReadError::NotFound { stream: name(&self.target) }),
             Reply::Deleted => return Err(ReadError::Deleted { stream: name(&self.target) }),
             Reply::Failed { code, .. } if passes(code) => {
-                self.feed.pause();
+                self.feed.refused(code);
             }
             Reply::Failed { code, message, .. } => {
                 return Err(ReadError::Failed { code, message: message.to_owned() });
@@ -140,7 +141,9 @@ impl Subscription {
             | Reply::Checkpoint { .. }
             | Reply::CaughtUp
             | Reply::FellBehind
-            | Reply::End { .. } => return Err(ReadError::Unexpected("subscription")),
+            | Reply::End { .. }
+            | Reply::Leader { .. }
+            | Reply::Transferred { .. } => return Err(ReadError::Unexpected("subscription")),
         }
         Ok(())
     }

@@ -101,7 +101,7 @@ async fn a_silent_node_leaves_the_outcome_unknown_at_the_deadline() {
     let (client, _session) = node.connect().await;
     let start = Instant::now();
     let error = client.append("s", Expected::Any, &[event(1)]).await.unwrap_err();
-    assert!(matches!(error, AppendError::Unknown(UnknownReason::Deadline)), "{error}");
+    assert!(matches!(error, AppendError::Unknown(UnknownReason::Deadline { .. })), "{error}");
     assert_eq!(error.outcome(), Outcome::Unknown);
     assert!((DEADLINE..DEADLINE + Duration::from_millis(2)).contains(&start.elapsed()));
     let sooner = client.with_deadline(Duration::from_millis(20));
@@ -119,7 +119,7 @@ async fn without_a_connection_nothing_was_written() {
     let sent = patient.append("s", Expected::Any, &[event(1)]);
     // The idle timeout finds the connection lost; then connecting again fails.
     let error = sent.await.unwrap_err();
-    assert!(matches!(error, AppendError::Unknown(UnknownReason::Deadline)), "{error}");
+    assert!(matches!(error, AppendError::Unknown(UnknownReason::Deadline { .. })), "{error}");
     let error = client.append("s", Expected::Any, &[event(2)]).await.unwrap_err();
     assert_eq!(error.outcome(), Outcome::NotWritten);
     let AppendError::Unreachable(why) = error else { panic!("{error}") };

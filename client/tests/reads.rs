@@ -3,8 +3,8 @@
 mod support;
 
 use quorate_client::{
-    Client, Direction, Expected, Filter, ReadError, ReadEvent, ReadFrom, ReadOptions, ReadStream,
-    Target,
+    Client, Consistency, Direction, Expected, Filter, ReadError, ReadEvent, ReadFrom, ReadOptions,
+    ReadStream, Target,
 };
 use quorate_core::id::Position;
 use quorate_core::item::{self, ItemKind};
@@ -104,14 +104,16 @@ async fn options_are_sent_as_they_are() {
         count: Some(3),
         filter: Filter::StreamPrefixes(vec!["air".into()]),
         resolve_links: true,
+        consistency: Consistency::Committed,
     };
     let reading = tokio::spawn(rest(client.read_all(options.clone())));
     let (mut stream, frame) = session.opened().await;
     let read = asked(&frame);
     assert_eq!(read.target, Target::All);
-    let ReadOptions { from, direction, count, filter, resolve_links } = options;
+    let ReadOptions { from, direction, count, filter, resolve_links, consistency } = options;
     assert_eq!((read.from, read.direction, read.count), (from, direction, count));
     assert_eq!((read.filter, read.resolve_links), (filter, resolve_links));
+    assert_eq!(read.consistency, consistency);
     stream.reply(&Reply::End { next: None, at_end: true }).await;
     assert_eq!(reading.await.unwrap().unwrap(), []);
 }

@@ -1,68 +1,149 @@
-//! Who leads, and which entries are committed.
+//! Who leads, which entries every node has, and which of them are committed.
 //!
-//! An entry's body is opaque bytes here. The group has one voter now: it votes for itself, and a
-//! quorum is itself; the rules are those of any number.
+//! An entry's body is opaque bytes here. `docs/protocol.md` tells the protocol as states and
+//! messages, and names the function of each rule.
 
 pub(crate) mod commit;
+pub(crate) mod disk;
 pub(crate) mod election;
-pub(crate) mod progress;
+pub(crate) mod follower;
+pub(crate) mod peer;
+pub(crate) mod promise;
 pub(crate) mod quorum;
+pub(crate) mod reads;
+pub(crate) mod reign;
+pub(crate) mod remote;
+pub(crate) mod transfer;
 
-use crate::id::{Epoch, LogIndex, NodeId};
-use crate::input::HardState;
-use crate::log::entry::LogEnd;
-use election::Election;
-use progress::Progress;
+use alloc::vec::Vec;
+
+use crate::effect::{Effect, Effects, Halt};
+use crate::id::{DiskId, Epoch, LogIndex, NodeId, Round, Session};
+use crate::input::{Boot, HardState};
+use crate::limits::Limits;
+use crate::log::entry::{EntryHeader, LogEnd};
+use crate::log::epoch_record::EpochRecord;
+use crate::log::tail::Tail;
+use crate::member::MEMBERS_MAX;
+use crate::message::Message;
+use crate::mutant::{Mutant, Switch};
+use crate::notice::{Notice, StepDown};
+use crate::random::Random;
+use crate::time::{Instant, Now};
+use crate::timing::Timing;
+use disk::OwnDisk;
+use election::Campaign;
+use follower::{Batch, Follower};
+use peer::{Peer, quorum_rtt_nanos};
+use promise::Promise;
 use quorum::Quorum;
+use reign::Reign;
+use remote::Remote;
+use transfer::Curious;
 
 /// What a node is in its group.
 #[derive(Debug)]
-enum Role {
-    /// It hears of no leader, or asks to be one.
-    Candidate(Election),
+pub(crate) enum Role {
+    /// It takes what a leader sends, or waits for one.
+    Follower,
+    /// It asks whether it would be elected.
+    PreCandidate(Campaign),
+    /// It asks to be elected.
+    Candidate(Campaign),
     /// It leads.
-    Leader {
-        /// Its epoch record. Nothing is committed before that is.
-        epoch_record: LogIndex,
-    },
+    Leader(Reign),
 }
 
 /// One node's part in the agreement of its group.
 #[derive(Debug)]
 pub(crate) struct Consensus {
     node: NodeId,
+    disk_id: DiskId,
+    rank: u32,
     quorum: Quorum,
-    hard_state: HardState,
+    timing: Timing,
+    limits: Limits,
+    peers: Vec<Peer>,
+    promise: Promise,
+    pub(crate) disk: OwnDisk,
     role: Role,
-    /// What each voter has on stable storage, this node first.
-    progress: [Progress; 1],
+    follower: Follower,
+    /// Who leads in the present epoch, as far as this node knows.
+    leader: Option<NodeId>,
+    /// Since a leader was heard.
+    silent_ticks: u32,
+    /// How long it waits for one.
+    patience_ticks: u32,
+    /// The last committed entry, as far as this node knows; all of them are in its log, and some
+    /// perhaps not on its disk.
     committed: LogIndex,
+    /// Who is to be told that it has this node's vote, once that is on disk.
+    vote_to_tell: Option<NodeId>,
+    /// The newest epoch that others have spoken of.
+    heard_epoch: Epoch,
+    ping_in: u32,
+    next_tick: Instant,
+    curious: Option<Curious>,
+    /// Made from this start's seed; names its reigns.
+    seed: [u8; 32],
+    random: Random,
+    mutants: Switch,
 }
 
 impl Consensus {
-    /// Begins to campaign, in an epoch after all that it knows of.
-    pub(crate) fn campaign(node: NodeId, hard_state: HardState, end: &LogEnd) -> Self {
-        // The log may know a later epoch than the hard state, if that was restored from a copy.
-        let epoch = hard_state.epoch.max(end.epoch).next();
-        let quorum = Quorum::of(1);
-        Self {
-            node,
-            quorum,
-            hard_state: HardState { epoch, voted_for: Some(node) },
-            role: Role::Candidate(Election::new()),
-            progress: [Progress::new(end.index)],
-            committed: LogIndex::ZERO,
+    /// As it was recovered. A group of one begins to campaign at once.
+    pub(crate) fn boot(
+        boot: &Boot<'_>,
+        limits: &Limits,
+        tail: &Tail,
+        mutants: Switch,
+        effects: &mut Effects,
+    ) -> Self {
+        assert!(boot.voters.len() <= MEMBERS_MAX, "voters are bounded");
+        let own = boot.voters.iter().find(|voter| voter.node == boot.node);
+        let own = own.expect("a node keeps the log of a group that it votes in");
+        let others = boot.voters.iter().filter(|voter| voter.node != boot.node);
+        let first = boot.seed[..8].try_into().expect("8 of 32 bytes");
+        let mut consensus = Self {
+            node: boot.node,
+            disk_id: boot.disk,
+            rank: own.rank,
+            quorum: Quorum::of(boot.voters.len()),
+            timing: boot.timing.checked(),
+            limits: *limits,
+            peers: others.map(|voter| Peer::new(voter.node, voter.rank)).collect(),
+            promise: Promise::new(known_promise(boot, mutants)),
+            disk: OwnDisk::new(&boot.end),
+            role: Role::Follower,
+            follower: Follower::new(tail),
+            leader: None,
+            silent_ticks: 0,
+            patience_ticks: 0,
+            committed: boot.committed.index,
+            vote_to_tell: None,
+            heard_epoch: Epoch::ZERO,
+            ping_in: 1,
+            next_tick: Instant::START,
+            curious: None,
+            seed: boot.seed,
+            random: Random::new(u64::from_le_bytes(first) ^ boot.node.get()),
+            mutants,
+        };
+        consensus.draw_patience();
+        if consensus.peers.is_empty() {
+            consensus.pre_campaign(tail, effects);
         }
+        consensus
     }
 
-    /// What must be durable before anything is said in this epoch.
-    pub(crate) const fn hard_state(&self) -> HardState {
-        self.hard_state
-    }
-
-    /// The newest epoch that it has spoken in or promised to.
+    /// The newest epoch that it has promised to.
     pub(crate) const fn epoch(&self) -> Epoch {
-        self.hard_state.epoch
+        self.promise.epoch()
+    }
+
+    /// Whom it has promised its vote in that epoch.
+    pub(crate) const fn voted_for(&self) -> Option<NodeId> {
+        self.promise.voted_for()
     }
 
     /// The last committed entry.
@@ -70,73 +151,538 @@ impl Consensus {
         self.committed
     }
 
-    /// Whether it takes appends and reads: it leads, and its epoch record is committed.
+    /// Who leads, as far as this node knows.
+    pub(crate) const fn leader(&self) -> Option<NodeId> {
+        self.leader
+    }
+
+    /// The epoch in which it leads.
+    pub(crate) const fn reign(&self) -> Option<Epoch> {
+        match &self.role {
+            Role::Leader(reign) => Some(reign.epoch),
+            Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// What it is in its group.
+    pub(crate) const fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// The other voters.
+    pub(crate) fn peers(&self) -> &[Peer] {
+        &self.peers
+    }
+
+    /// The first entry of its reign, where it leads.
+    pub(crate) const fn epoch_record(&self) -> Option<LogIndex> {
+        match &self.role {
+            Role::Leader(reign) => Some(reign.epoch_record),
+            Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => None,
+        }
+    }
+
+    /// The last entry on a follower's disk, and the last that it knows to be committed.
+    pub(crate) fn progress_of(&self, node: NodeId) -> Option<(LogIndex, LogIndex)> {
+        let Role::Leader(reign) = &self.role else { return None };
+        let remote = reign.remotes.iter().find(|remote| remote.node == node)?;
+        Some((remote.durable(), remote.committed))
+    }
+
+    /// Whether it takes appends and serves reads: it leads, and its epoch record is committed.
     pub(crate) fn is_ready(&self) -> bool {
         match &self.role {
-            Role::Candidate(_) => false,
-            Role::Leader { epoch_record } => self.committed >= *epoch_record,
-        }
-    }
-
-    /// The hard state of this epoch is durable: the vote for itself counts. Gives whether that
-    /// elects it; the caller then appends an epoch record and tells [`Consensus::lead`] where.
-    pub(crate) fn hard_state_written(&mut self, epoch: Epoch) -> bool {
-        match &mut self.role {
-            Role::Candidate(election) if epoch == self.hard_state.epoch => {
-                election.grant(self.node);
-                election.is_won(self.quorum)
+            Role::Leader(reign) => {
+                self.committed >= reign.epoch_record || self.mutants.is(Mutant::ServesBeforeReady)
             }
-            Role::Candidate(_) | Role::Leader { .. } => false,
+            Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => false,
         }
     }
 
-    /// It leads from this entry on.
-    pub(crate) fn lead(&mut self, epoch_record: LogIndex) {
-        assert!(matches!(self.role, Role::Candidate(_)), "a leader is elected once an epoch");
-        self.role = Role::Leader { epoch_record };
+    /// Whether there are no other voters.
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.peers.is_empty()
     }
 
-    /// An entry is on this node's stable storage. Gives whether more is committed than before.
-    pub(crate) fn written(&mut self, index: LogIndex) -> bool {
-        self.progress[0].written(index);
-        let Role::Leader { epoch_record } = self.role else { return false };
-        let reached = commit::reached(&self.progress, self.quorum);
-        // An entry of an earlier epoch is committed only by one of this epoch behind it, however
-        // many hold it (Raft §5.4.2).
-        let advances = reached >= epoch_record && reached > self.committed;
-        if advances {
-            self.committed = reached;
+    /// Whether it is giving the lead away, and so takes no appends.
+    pub(crate) fn is_transferring(&self) -> bool {
+        matches!(&self.role, Role::Leader(reign) if reign.transfer.is_some())
+    }
+
+    /// Reads that wait.
+    pub(crate) fn pending_reads(&self) -> usize {
+        match &self.role {
+            Role::Leader(reign) => reign.reads.count(),
+            Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => 0,
         }
-        advances
+    }
+
+    /// When to step [`crate::Input::Tick`] next.
+    pub(crate) const fn next_tick(&self) -> Option<Instant> {
+        if self.peers.is_empty() { None } else { Some(self.next_tick) }
+    }
+
+    /// A turn ends: a leader sends what there is to send, a follower says how far it is.
+    pub(crate) fn end_turn(&mut self, tail: &Tail, effects: &mut Effects) {
+        match &self.role {
+            Role::Leader(_) => self.pump(tail, effects),
+            Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.speak(tail, effects);
+            }
+        }
+    }
+
+    /// Asks for the writes of entries that may go to the disk.
+    pub(crate) fn submit(&mut self, tail: &mut Tail, effects: &mut Effects) {
+        // An entry of an epoch must not be on disk before the promise of that epoch is: after a
+        // crash between the two, an older leader could replace it (openraft, io ordering).
+        if self.promise.durable_epoch() >= tail.end().epoch {
+            let must = self.committed;
+            self.disk.submit(tail, self.limits.log_submissions_max, must, effects);
+        }
+    }
+
+    /// Says what a follower has to say.
+    fn speak(&mut self, tail: &Tail, effects: &mut Effects) {
+        let epoch = self.promise.epoch();
+        let Some(leader) = self.leader else { return };
+        if self.promise.durable_epoch() < epoch || self.disk.has_failed() {
+            return;
+        }
+        let fit = self.disk.is_fit();
+        let quorum_rtt_nanos = quorum_rtt_nanos(&self.peers, self.quorum.commit - 1);
+        let reply = |round: Round, progress| Message::HeartbeatReply {
+            epoch,
+            round,
+            progress,
+            fit,
+            quorum_rtt_nanos,
+        };
+        let progress = self.follower.progress(tail, &self.disk, self.mutants);
+        self.follower.speak(leader, epoch, reply, progress, tail, effects);
+    }
+
+    /// An entry is on this node's disk.
+    pub(crate) fn entry_written(&mut self, epoch: Epoch, index: LogIndex, tail: &Tail) {
+        if self.disk.written(epoch, index, tail) {
+            match &self.role {
+                Role::Leader(_) => self.advance(),
+                Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => {
+                    self.follower.acknowledge();
+                }
+            }
+        }
+    }
+
+    /// A truncation of this node's log is done.
+    pub(crate) fn truncated(&mut self, index: LogIndex, effects: &mut Effects) {
+        self.disk.truncated(index, effects);
+    }
+
+    /// What was promised is on disk.
+    pub(crate) fn hard_state_written(
+        &mut self,
+        now: Now,
+        state: HardState,
+        tail: &mut Tail,
+        effects: &mut Effects,
+    ) {
+        self.promise.written(state, effects);
+        if self.promised(tail, effects) {
+            self.lead(now, tail, effects);
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) fn tick(&mut self, now: Now, tail: &mut Tail, effects: &mut Effects) {
+        let next = now.monotonic.nanos() + self.timing.tick_nanos;
+        self.next_tick = Instant::from_nanos(next);
+        if self.disk.tick(tail, self.timing.stall_ticks, effects) {
+            self.give_lead_away(tail, effects);
+        }
+        self.ping_in -= 1;
+        if self.ping_in == 0 {
+            self.ping_in = self.timing.ping_ticks;
+            self.broadcast(Message::Ping { sent: now.monotonic }, effects);
+        }
+        self.tick_curious(effects);
+        match &self.role {
+            Role::Leader(_) => self.tick_reign(tail, effects),
+            Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => {
+                self.tick_election(tail, effects);
+            }
+        }
+    }
+
+    /// The own disk has failed: somebody else must lead, and this node promises nothing more.
+    pub(crate) fn disk_failed(&mut self, tail: &mut Tail, effects: &mut Effects) {
+        self.disk.fail();
+        let epoch = self.promise.epoch();
+        if self.give_lead_away(tail, effects)
+            && let Role::Leader(reign) = &self.role
+        {
+            let to = reign.transfer.as_ref().map(transfer::Transfer::to);
+            if let Some(to) = to {
+                effects.push(Effect::Send { to, message: Message::TimeoutNow { epoch } });
+            }
+        }
+        if self.reign().is_some() {
+            self.step_down(StepDown::DiskFailed, tail, effects);
+        }
+    }
+
+    /// A link to another node is there, or gone.
+    pub(crate) fn set_link(&mut self, node: NodeId, up: bool) {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == node) else { return };
+        peer.up = up;
+        if let Role::Leader(reign) = &mut self.role
+            && up
+            && let Some(remote) = reign.remote(node)
+        {
+            remote.reconnect();
+        }
+    }
+
+    /// The shell has sent entries out of its log.
+    pub(crate) fn sent_from_log(
+        &mut self,
+        to: NodeId,
+        session: Session,
+        last: Option<(LogIndex, u64)>,
+        effects: &mut Effects,
+    ) {
+        let retry_ticks = self.timing.ping_ticks;
+        if let Role::Leader(reign) = &mut self.role
+            && let Some(remote) = reign.remote(to)
+        {
+            remote.sent_from_log(session, last, retry_ticks, effects);
+        }
+    }
+
+    /// Another node has said something.
+    pub(crate) fn receive(
+        &mut self,
+        now: Now,
+        from: NodeId,
+        message: Message,
+        entries: &[(EntryHeader, &[u8])],
+        tail: &mut Tail,
+        effects: &mut Effects,
+    ) {
+        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) else {
+            effects.push(Effect::Notice(Notice::BadMessage { from }));
+            return;
+        };
+        peer.heard = Some(now.monotonic);
+        match message {
+            Message::Ping { sent } => {
+                effects.push(Effect::Send { to: from, message: Message::Pong { sent } });
+            }
+            Message::Pong { sent } => {
+                let nanos = now.monotonic.nanos().saturating_sub(sent.nanos());
+                peer.measured(nanos.max(1));
+            }
+            Message::PreVote { epoch, last } => {
+                self.asked_beforehand(from, epoch, last, tail, effects);
+            }
+            Message::PreVoteReply { epoch, granted, promised } => {
+                self.answered_beforehand(from, epoch, granted, promised, tail, effects);
+            }
+            Message::Vote { epoch, last, transfer } => {
+                self.asked(from, (epoch, last, transfer), tail, effects);
+            }
+            Message::VoteReply { epoch, granted } => {
+                if self.answered(from, epoch, granted) {
+                    self.lead(now, tail, effects);
+                }
+            }
+            Message::Heartbeat { .. }
+            | Message::Append { .. }
+            | Message::Commit { .. }
+            | Message::TimeoutNow { .. } => {
+                self.receive_from_leader(from, message, entries, tail, effects);
+            }
+            Message::HeartbeatReply { .. } | Message::Ack { .. } | Message::Resync { .. } => {
+                self.receive_from_follower(from, message, tail, effects);
+            }
+            Message::Stale { epoch } => {
+                if epoch > self.promise.epoch() {
+                    self.observe(epoch, tail, effects);
+                }
+            }
+        }
+    }
+
+    fn receive_from_leader(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        entries: &[(EntryHeader, &[u8])],
+        tail: &mut Tail,
+        effects: &mut Effects,
+    ) {
+        let (Message::Heartbeat { epoch, .. }
+        | Message::Append { epoch, .. }
+        | Message::Commit { epoch, .. }
+        | Message::TimeoutNow { epoch }) = message
+        else {
+            unreachable!("only a leader's messages come here")
+        };
+        if epoch < self.promise.epoch() {
+            return self.tell_stale(from, effects);
+        }
+        if !self.follow(from, epoch, tail, effects) {
+            return;
+        }
+        match message {
+            Message::Heartbeat { round, committed, .. } => {
+                self.follower.heartbeat(round);
+                self.follower.tell_committed(committed);
+            }
+            Message::Append { session, previous, last, committed, .. } => {
+                let batch = Batch { from, epoch, session, previous, last, entries };
+                self.follower.tell_committed(committed);
+                self.follower.append(&batch, tail, &mut self.disk, self.mutants, effects);
+            }
+            Message::Commit { committed, .. } => self.follower.tell_committed(committed),
+            Message::TimeoutNow { .. } => {
+                // It says so only to whom has everything; the logs are compared all the same.
+                if self.disk.can_write() {
+                    self.campaign(epoch.next(), true, tail, effects);
+                }
+                return;
+            }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::Vote { .. }
+            | Message::VoteReply { .. }
+            | Message::HeartbeatReply { .. }
+            | Message::Ack { .. }
+            | Message::Resync { .. }
+            | Message::Stale { .. }
+            | Message::Ping { .. }
+            | Message::Pong { .. } => unreachable!("only a leader's messages come here"),
+        }
+        let committed = self.follower.committed(tail, self.mutants);
+        self.committed = self.committed.max(committed);
+    }
+
+    fn receive_from_follower(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        tail: &mut Tail,
+        effects: &mut Effects,
+    ) {
+        let (Message::HeartbeatReply { epoch, .. }
+        | Message::Ack { epoch, .. }
+        | Message::Resync { epoch, .. }) = message
+        else {
+            unreachable!("only a follower's messages come here")
+        };
+        if epoch > self.promise.epoch() {
+            return self.observe(epoch, tail, effects);
+        }
+        let counts_all = self.mutants.is(Mutant::AcksByIndex);
+        if epoch < self.promise.epoch() && !counts_all {
+            return;
+        }
+        if let Role::Leader(reign) = &mut self.role
+            && let Some(remote) = reign.remote(from)
+        {
+            remote.silent_ticks = 0;
+        }
+        match message {
+            Message::HeartbeatReply { round, progress, fit, quorum_rtt_nanos, .. } => {
+                let answer = (round, fit, quorum_rtt_nanos);
+                self.heartbeat_answered(from, answer, &progress, tail, effects);
+            }
+            Message::Ack { progress, .. } => self.acknowledged(from, &progress, tail, effects),
+            Message::Resync { session, end, committed, .. } => {
+                self.resync(from, session, end, committed, tail, effects);
+            }
+            Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::Vote { .. }
+            | Message::VoteReply { .. }
+            | Message::Heartbeat { .. }
+            | Message::Append { .. }
+            | Message::Commit { .. }
+            | Message::TimeoutNow { .. }
+            | Message::Stale { .. }
+            | Message::Ping { .. }
+            | Message::Pong { .. } => unreachable!("only a follower's messages come here"),
+        }
+    }
+
+    /// Follows the leader of this epoch or a later one. Gives whether it may.
+    fn follow(
+        &mut self,
+        from: NodeId,
+        epoch: Epoch,
+        tail: &mut Tail,
+        effects: &mut Effects,
+    ) -> bool {
+        let two_lead = epoch == self.promise.epoch()
+            && (self.reign().is_some() || self.leader.is_some_and(|leader| leader != from));
+        if two_lead {
+            effects.push(Effect::Halt(Halt::TwoLeaders { other: from }));
+            return false;
+        }
+        self.observe(epoch, tail, effects);
+        if self.leader.is_none() {
+            self.leader = Some(from);
+            self.draw_patience();
+            effects.push(Effect::Notice(Notice::Following { epoch, leader: from }));
+            self.tell_curious(from, effects);
+        }
+        self.role = Role::Follower;
+        self.silent_ticks = 0;
+        true
+    }
+
+    /// Another node has spoken in this epoch: if it is a later one, this node goes there, too.
+    fn observe(&mut self, epoch: Epoch, tail: &mut Tail, effects: &mut Effects) {
+        self.heard_epoch = self.heard_epoch.max(epoch);
+        if epoch > self.promise.epoch() {
+            self.enter(epoch, None, tail, effects);
+        }
+    }
+
+    /// Goes to a later epoch.
+    fn enter(
+        &mut self,
+        epoch: Epoch,
+        vote: Option<NodeId>,
+        tail: &mut Tail,
+        effects: &mut Effects,
+    ) {
+        if self.reign().is_some() {
+            self.step_down(StepDown::LaterEpoch, tail, effects);
+        }
+        if matches!(self.role, Role::PreCandidate(_) | Role::Candidate(_)) {
+            self.silent_ticks = 0;
+        }
+        self.role = Role::Follower;
+        self.leader = None;
+        self.vote_to_tell = None;
+        self.follower = Follower::new(tail);
+        self.draw_patience();
+        self.promise.set(epoch, vote, effects);
+    }
+
+    /// It leads no more, and knows nobody who does.
+    fn step_down(&mut self, reason: StepDown, tail: &mut Tail, effects: &mut Effects) {
+        let Role::Leader(reign) = core::mem::replace(&mut self.role, Role::Follower) else {
+            unreachable!("who steps down leads")
+        };
+        effects.push(Effect::Notice(Notice::SteppedDown { epoch: reign.epoch, reason }));
+        let mut reads = reign.reads;
+        for request in reads.drain() {
+            let rejection = crate::request::Rejection::NotLeader { leader: None };
+            effects.push(Effect::RefuseRead { request, rejection });
+        }
+        self.keep_curious(reign.transfer);
+        self.leader = None;
+        self.silent_ticks = 0;
+        self.draw_patience();
+        self.follower = Follower::new(tail);
+        tail.clear_gathering();
+    }
+
+    /// It is elected: its epoch record goes first.
+    fn lead(&mut self, now: Now, tail: &mut Tail, effects: &mut Effects) {
+        let epoch = self.promise.epoch();
+        let end = *tail.end();
+        let record = EpochRecord {
+            id: self.epoch_id(epoch),
+            lineage: tail.log().lineage,
+            epoch,
+            node: self.node,
+            disk: self.disk_id,
+            previous_epoch: end.epoch,
+            previous_index: end.index,
+            previous_chain: end.chain,
+            created: now.wall,
+        };
+        let index = tail.seal_epoch(epoch, &record.encode()).index;
+        let remotes = self.peers.iter().map(|peer| Remote::new(peer.node, index)).collect();
+        self.leader = Some(self.node);
+        self.role = Role::Leader(Reign::new(epoch, index, remotes));
+        effects.push(Effect::Notice(Notice::Elected { epoch, index }));
+        self.tell_curious(self.node, effects);
+        self.begin_round(effects);
+    }
+
+    /// Two leaders of one epoch, which must never be, would have different ones.
+    fn epoch_id(&self, epoch: Epoch) -> [u8; 16] {
+        let mut hasher = blake3::Hasher::new_derive_key("quorate 2026 id of an epoch");
+        hasher.update(&self.seed);
+        hasher.update(&epoch.get().to_le_bytes());
+        hasher.finalize().as_bytes()[..16].try_into().expect("16 of 32 bytes")
+    }
+
+    fn tell_stale(&self, to: NodeId, effects: &mut Effects) {
+        let epoch = self.promise.durable_epoch();
+        effects.push(Effect::Send { to, message: Message::Stale { epoch } });
+    }
+
+    fn broadcast(&self, message: Message, effects: &mut Effects) {
+        for peer in self.peers.iter().filter(|peer| peer.up) {
+            effects.push(Effect::Send { to: peer.node, message });
+        }
     }
 
     /// The invariants between any two inputs.
-    pub(crate) fn check(&self) {
+    pub(crate) fn check(&self, tail: &Tail) {
         self.quorum.check();
-        for progress in &self.progress {
-            progress.check();
-        }
-        assert!(self.committed <= self.progress[0].durable(), "what is committed is durable here");
-        if let Role::Candidate(_) = self.role {
-            assert!(self.committed == LogIndex::ZERO, "a candidate has committed nothing");
+        self.disk.check(tail);
+        self.follower.check(tail);
+        assert!(self.committed <= tail.end().index, "what is committed is in the log");
+        assert!(tail.committed().index <= self.committed, "what is shown is committed");
+        if let Role::Leader(reign) = &self.role {
+            reign.check(tail);
+            assert!(self.leader == Some(self.node), "a leader knows itself");
+            assert!(reign.epoch == self.promise.durable_epoch(), "it leads in what it promised");
         }
     }
 
     /// Adds all that decides what it will do to `hasher`.
     pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
-        let epoch_record = match &self.role {
-            Role::Candidate(_) => LogIndex::ZERO,
-            Role::Leader { epoch_record } => *epoch_record,
-        };
+        self.promise.digest(hasher);
+        self.disk.digest(hasher);
+        self.follower.digest(hasher);
+        match &self.role {
+            Role::Follower => {}
+            Role::PreCandidate(campaign) | Role::Candidate(campaign) => campaign.digest(hasher),
+            Role::Leader(reign) => reign.digest(hasher),
+        }
         let numbers = [
-            self.hard_state.epoch.get(),
             self.node.get(),
-            epoch_record.get(),
+            self.leader.map_or(0, NodeId::get),
+            u64::from(self.silent_ticks),
+            u64::from(self.patience_ticks),
             self.committed.get(),
-            self.progress[0].durable().get(),
+            self.vote_to_tell.map_or(0, NodeId::get),
+            self.heard_epoch.get(),
+            u64::from(self.ping_in),
+            self.random.state(),
         ];
         for number in numbers {
             hasher.update(&number.to_le_bytes());
         }
     }
+}
+
+/// What a node has promised. Its log may know a later epoch than its hard state, if that was
+/// restored from a copy: then the vote of that epoch is spent, too.
+fn known_promise(boot: &Boot<'_>, mutants: Switch) -> HardState {
+    let LogEnd { epoch, .. } = boot.end;
+    if mutants.is(Mutant::ForgetsVote) {
+        return HardState { voted_for: None, ..boot.hard_state };
+    }
+    if epoch > boot.hard_state.epoch {
+        return HardState { epoch, voted_for: Some(boot.node) };
+    }
+    boot.hard_state
 }

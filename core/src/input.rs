@@ -1,8 +1,10 @@
 //! Everything that can happen to a replica.
 
-use crate::id::{DiskId, Epoch, EventId, LogIndex, NodeId, Position, RequestId, Revision};
+use crate::id::{DiskId, Epoch, EventId, LogIndex, NodeId, Position, RequestId, Revision, Session};
 use crate::log::entry::{EntryHeader, LogEnd, LogId};
-use crate::request::Proposal;
+use crate::message::Message;
+use crate::request::{Consistency, Proposal};
+use crate::timing::Timing;
 
 /// What a node must never forget about elections, durable before it acts on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,9 +15,18 @@ pub struct HardState {
     pub voted_for: Option<NodeId>,
 }
 
+/// One voter of the group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Voter {
+    /// Which node.
+    pub node: NodeId,
+    /// How little it is wanted as a leader: zero for most.
+    pub rank: u32,
+}
+
 /// What the shell knows at a start.
 #[derive(Clone, Copy, Debug)]
-pub struct Boot {
+pub struct Boot<'a> {
     /// This node.
     pub node: NodeId,
     /// This node's disk.
@@ -24,8 +35,16 @@ pub struct Boot {
     pub log: LogId,
     /// As last written.
     pub hard_state: HardState,
+    /// All voters of the group, this node among them; at most
+    /// [`crate::member::MEMBERS_MAX`].
+    pub voters: &'a [Voter],
+    /// How long to wait for what.
+    pub timing: Timing,
     /// As recovered.
     pub end: LogEnd,
+    /// The last entry that is known to be committed; the entries behind it were given by
+    /// [`Input::Recovered`].
+    pub committed: LogEnd,
     /// Drawn at random for this start: keys hash tables, names the epoch.
     pub seed: [u8; 32],
 }
@@ -47,19 +66,63 @@ pub struct LoadedHead<'a> {
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// An entry at the end of the log, oldest first, before [`Input::Boot`]: enough of them that
-    /// the window of recent ids is what it was.
+    /// the window of recent ids is what it was, and all that are not known to be committed.
     Recovered {
         /// Its header.
         entry: &'a EntryHeader,
         /// Its body.
         body: &'a [u8],
+        /// Whether it is known to be committed.
+        committed: bool,
     },
     /// The start; all else but [`Input::Recovered`] comes after it.
-    Boot(&'a Boot),
-    /// The hard state of this epoch is on stable storage.
-    HardStateWritten {
-        /// Which one.
-        epoch: Epoch,
+    Boot(&'a Boot<'a>),
+    /// This hard state is on stable storage.
+    HardStateWritten(HardState),
+    /// Another node has said something.
+    Received {
+        /// Who, beyond doubt.
+        from: NodeId,
+        /// What.
+        message: Message,
+        /// The entries of [`Message::Append`]; none for all other messages.
+        entries: &'a [(EntryHeader, &'a [u8])],
+    },
+    /// There is a link to another node now; what was sent before may be lost.
+    PeerUp {
+        /// Which node.
+        node: NodeId,
+    },
+    /// There is none any more.
+    PeerDown {
+        /// Which node.
+        node: NodeId,
+    },
+    /// The answer to [`crate::Effect::SendFromLog`].
+    SentFromLog {
+        /// To whom.
+        to: NodeId,
+        /// Of the message.
+        session: Session,
+        /// The last entry that was sent, and how many bytes of log that were; `None` where the log
+        /// can't be read there.
+        last: Option<(LogIndex, u64)>,
+    },
+    /// The answer to [`crate::Effect::Truncate`]: this is the end of the log on stable storage.
+    Truncated {
+        /// The last entry that is left.
+        index: LogIndex,
+    },
+    /// Time has passed: see [`crate::Replica::next_tick`].
+    Tick,
+    /// A write has failed: nothing more can be made durable here. The node is about to stop.
+    DiskFailed,
+    /// Somebody wants another node to lead.
+    Transfer {
+        /// Comes back with the answer.
+        request: RequestId,
+        /// Which node; `None` for the best of the others.
+        to: Option<NodeId>,
     },
     /// An entry is on stable storage. Writes may finish in any order.
     EntryWritten {
@@ -74,6 +137,8 @@ pub enum Input<'a> {
     HeadLoaded {
         /// Which stream.
         stream: &'a str,
+        /// Of the question.
+        epoch: Epoch,
         /// What the index and the log say of it.
         head: LoadedHead<'a>,
     },
@@ -90,16 +155,20 @@ pub enum Input<'a> {
     HeadUnreadable {
         /// Which stream.
         stream: &'a str,
+        /// Of the question.
+        epoch: Epoch,
     },
     /// Instead of [`Input::IdsLoaded`]: some of those events are damaged on disk.
     IdsUnreadable {
         /// Which question.
         request: RequestId,
     },
-    /// A client wants to read all that was acknowledged before now.
+    /// A client wants to read.
     Read {
         /// Comes back with the answer.
         request: RequestId,
+        /// What it must see at least.
+        consistency: Consistency,
     },
     /// Whether the log can still grow.
     DiskSpace {

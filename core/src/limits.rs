@@ -21,8 +21,20 @@ pub struct Limits {
     pub filter_bytes_max: u32,
     /// What one entry gathers before the next is begun; one larger append still is one entry.
     pub entry_bytes_target: u32,
-    /// Entry writes that the log has in flight at once.
+    /// Entry writes that a leader has in flight before appends gather for the next.
     pub log_writes_in_flight_max: u32,
+    /// Entry writes that the log has in flight at once; a follower that catches up uses them all.
+    pub log_submissions_max: u32,
+    /// Entries that a leader has sent and that are not committed, before appends gather for the
+    /// next.
+    pub entries_uncommitted_max: u32,
+    /// Bytes that a leader has sent to one follower and that are not on that one's disk; one entry
+    /// may always be under way.
+    pub follower_bytes_max: u32,
+    /// Bytes of entries in one message; one longer entry still is one message.
+    pub message_bytes_target: u32,
+    /// Reads that wait until the leader knows that it still leads; beyond it: overloaded.
+    pub pending_reads_max: u32,
     /// Bytes of appends that wait for a decision or for the disk; beyond it: overloaded.
     pub pending_bytes_max: u32,
     /// Appends that wait for a decision or for the disk; beyond it: overloaded.
@@ -49,6 +61,11 @@ impl Limits {
         filter_bytes_max: 16 << 10,
         entry_bytes_target: 1 << 20,
         log_writes_in_flight_max: 2,
+        log_submissions_max: 16,
+        entries_uncommitted_max: 16,
+        follower_bytes_max: 32 << 20,
+        message_bytes_target: 1 << 20,
+        pending_reads_max: 1 << 14,
         pending_bytes_max: 64 << 20,
         pending_appends_max: 1 << 16,
         heads_max: 1 << 16,
@@ -69,6 +86,11 @@ impl Limits {
         filter_bytes_max: 64,
         entry_bytes_target: 1024,
         log_writes_in_flight_max: 2,
+        log_submissions_max: 3,
+        entries_uncommitted_max: 3,
+        follower_bytes_max: 8192,
+        message_bytes_target: 2048,
+        pending_reads_max: 8,
         pending_bytes_max: 8192,
         pending_appends_max: 16,
         heads_max: 4,
@@ -122,6 +144,22 @@ impl Limits {
         }
         if self.log_writes_in_flight_max == 0 || self.heads_max == 0 || self.recent_ids_max == 0 {
             return Some("log_writes_in_flight_max, heads_max and recent_ids_max must not be zero");
+        }
+        if self.log_submissions_max < self.log_writes_in_flight_max
+            || self.entries_uncommitted_max < self.log_writes_in_flight_max
+        {
+            return Some(
+                "log_submissions_max and entries_uncommitted_max are at least \
+                 log_writes_in_flight_max",
+            );
+        }
+        if self.follower_bytes_max == 0
+            || self.message_bytes_target == 0
+            || self.pending_reads_max == 0
+        {
+            return Some(
+                "follower_bytes_max, message_bytes_target and pending_reads_max must not be zero",
+            );
         }
         if self.entry_bytes_target > 256 << 20 {
             return Some("entry_bytes_target is at most 256 MiB");

@@ -5,30 +5,36 @@
 //! reply. Each arrow is an input or an effect; nothing is said before the input that makes it true.
 
 mod answers;
+mod view;
+
+use alloc::vec::Vec;
 
 use crate::consensus::Consensus;
 use crate::effect::{Effect, Effects};
-use crate::id::{LogIndex, Position, RequestId, Revision};
-use crate::input::{Boot, HardState, Input, LoadedHead};
+use crate::id::{Epoch, LogIndex, Position, RequestId, Revision};
+use crate::input::{Boot, Input, LoadedHead};
 use crate::limits::Limits;
 use crate::log::entry::EntryHeader;
-use crate::log::epoch_record::EpochRecord;
 use crate::log::tail::Tail;
+use crate::mutant::{Mutant, Switch};
 use crate::notice::Notice;
-use crate::request::{Appended, Outcome, Proposal, Rejection};
+use crate::request::{Appended, Consistency, Outcome, Proposal, Rejection};
 use crate::store::decide::{Decision, Loaded};
 use crate::store::heads::Pins;
 use crate::store::keys::{Keys, StreamKey};
 use crate::store::recent_ids::RecoveredIds;
 use crate::store::waiting::{Blocker, Held, Waiting, proposal_bytes};
 use crate::store::{Opening, Store, Target, validate};
-use crate::time::Now;
+use crate::time::{Instant, Now};
 use answers::{Answer, Answers};
+
+pub use view::{PeerView, RoleView, View};
 
 /// One replica of one group.
 #[derive(Debug)]
 pub struct Replica {
     limits: Limits,
+    mutants: Switch,
     state: State,
 }
 
@@ -39,33 +45,55 @@ pub struct Replica {
 )]
 enum State {
     /// It reads what a start must know of the log.
-    Recovering(RecoveredIds),
+    Recovering(Recovering),
     Running(Running),
+}
+
+/// What a replica is before [`Input::Boot`].
+#[derive(Debug)]
+struct Recovering {
+    ids: RecoveredIds,
+    /// Entries that are not known to be committed.
+    entries: Vec<(EntryHeader, Vec<u8>)>,
 }
 
 /// What a replica is after [`Input::Boot`].
 #[derive(Debug)]
 struct Running {
     limits: Limits,
-    boot: Boot,
     consensus: Consensus,
     tail: Tail,
     store: Store,
     waiting: Waiting,
     answers: Answers,
-    /// Entry writes that were asked for and have not finished.
-    writes_in_flight: u32,
-    disk_full: bool,
+    /// The epoch in which it leads, as the store knows it.
+    reign: Option<Epoch>,
+    /// Whether it has told that it takes appends in this reign.
+    told_ready: bool,
     /// Committed entries are lent until the first step after the end of a turn.
     turn_ended: bool,
+    mutants: Switch,
 }
 
 impl Replica {
     /// A replica that knows nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
+        Self::with_mutant(limits, None)
+    }
+
+    /// A replica with a deliberate break, or none.
+    ///
+    /// # Panics
+    ///
+    /// Where one is wanted and the crate was built without its feature `mutants`.
+    #[must_use]
+    pub fn with_mutant(limits: Limits, mutant: Option<Mutant>) -> Self {
+        let mutants = Switch::new(mutant);
         let limits = limits.checked();
-        Self { limits, state: State::Recovering(RecoveredIds::new(limits.recent_ids_max)) }
+        let ids = RecoveredIds::new(limits.recent_ids_max);
+        let state = State::Recovering(Recovering { ids, entries: Vec::new() });
+        Self { limits, mutants, state }
     }
 
     /// Takes in one thing that happened, and adds to `effects` what is now to be done.
@@ -75,28 +103,58 @@ impl Replica {
     /// Where the shell breaks the order that [`Input`] demands.
     pub fn step(&mut self, now: Now, input: Input<'_>, effects: &mut Effects) {
         match (&mut self.state, input) {
-            (State::Recovering(recovered), Input::Recovered { entry, body }) => {
-                recovered.push(entry, body);
+            (State::Recovering(recovering), Input::Recovered { entry, body, committed: true }) => {
+                assert!(recovering.entries.is_empty(), "what is committed comes first");
+                recovering.ids.push(entry, body);
             }
-            (State::Recovering(recovered), Input::Boot(boot)) => {
-                let recovered = core::mem::take(recovered);
-                self.state = State::Running(Running::boot(self.limits, boot, recovered, effects));
+            (State::Recovering(recovering), Input::Recovered { entry, body, committed: false }) => {
+                recovering.entries.push((*entry, body.to_vec()));
+            }
+            (State::Recovering(recovering), Input::Boot(boot)) => {
+                let ids = core::mem::take(&mut recovering.ids);
+                let entries = core::mem::take(&mut recovering.entries);
+                let recovering = Recovering { ids, entries };
+                let running = Running::boot(self.limits, boot, recovering, self.mutants, effects);
+                self.state = State::Running(running);
             }
             (State::Recovering(_), _) => panic!("a replica is booted before all else"),
             (State::Running(running), input) => running.step(now, input, effects),
         }
     }
 
-    /// An entry that is not committed, or was committed in this turn.
+    /// An entry that is in memory: each that is not committed, or was committed in this turn, or is
+    /// not on this node's disk.
     ///
     /// # Panics
     ///
-    /// Where it is neither.
+    /// Where it is none of these.
     #[must_use]
     pub fn entry(&self, index: LogIndex) -> (&EntryHeader, &[u8]) {
+        self.running().tail.entry(index)
+    }
+
+    /// When to step [`Input::Tick`] next, by the monotonic clock; never for a group of one.
+    #[must_use]
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.running().consensus.next_tick()
+    }
+
+    /// What it is and knows, to look at.
+    #[must_use]
+    pub fn view(&self) -> View {
+        let Running { consensus, tail, .. } = self.running();
+        View::of(consensus, tail)
+    }
+
+    /// The other voters, to look at.
+    pub fn peers(&self) -> impl Iterator<Item = PeerView> + '_ {
+        PeerView::all(&self.running().consensus)
+    }
+
+    fn running(&self) -> &Running {
         match &self.state {
             State::Recovering(_) => panic!("a replica is booted before all else"),
-            State::Running(running) => running.tail.entry(index),
+            State::Running(running) => running,
         }
     }
 
@@ -124,25 +182,33 @@ impl Replica {
 }
 
 impl Running {
-    fn boot(limits: Limits, boot: &Boot, recovered: RecoveredIds, effects: &mut Effects) -> Self {
-        // One half of the seed is a secret, the other goes into the epoch record.
+    fn boot(
+        limits: Limits,
+        boot: &Boot<'_>,
+        recovering: Recovering,
+        mutants: Switch,
+        effects: &mut Effects,
+    ) -> Self {
+        // One half of the seed is a secret, the other names reigns.
         let secret = boot.seed[..16].try_into().expect("16 of 32 bytes");
         let keys = Keys::new(&secret);
-        let recent = recovered.into_window(keys, boot.end.position);
-        let consensus = Consensus::campaign(boot.node, boot.hard_state, &boot.end);
-        effects.push(Effect::Notice(Notice::Campaigning { epoch: consensus.epoch() }));
-        effects.push(Effect::WriteHardState(consensus.hard_state()));
+        let recent = recovering.ids.into_window(keys, boot.committed.position);
+        let mut tail = Tail::open(boot.log, boot.committed);
+        for (header, body) in &recovering.entries {
+            tail.recover(header, body);
+        }
+        assert!(*tail.end() == boot.end, "what is behind the last committed entry was given");
         Self {
             limits,
-            boot: *boot,
-            consensus,
-            tail: Tail::open(boot.log, boot.end),
+            consensus: Consensus::boot(boot, &limits, &tail, mutants, effects),
+            tail,
             store: Store::new(&limits, keys, recent),
             waiting: Waiting::default(),
-            answers: Answers::new(boot.end.index),
-            writes_in_flight: 0,
-            disk_full: false,
+            answers: Answers::new(boot.committed.index),
+            reign: None,
+            told_ready: false,
             turn_ended: false,
+            mutants,
         }
     }
 
@@ -150,76 +216,72 @@ impl Running {
         if core::mem::take(&mut self.turn_ended) {
             self.tail.release();
         }
+        let Self { consensus, tail, .. } = self;
         match input {
             Input::Recovered { .. } | Input::Boot(_) => panic!("a replica is booted once"),
-            Input::HardStateWritten { epoch } => {
-                if self.consensus.hard_state_written(epoch) {
-                    self.lead(now, effects);
-                }
+            Input::HardStateWritten(state) => {
+                consensus.hard_state_written(now, state, tail, effects);
             }
             Input::EntryWritten { epoch, index } => {
-                if epoch == self.consensus.epoch() {
-                    self.entry_written(now, index, effects);
+                consensus.entry_written(epoch, index, tail);
+            }
+            Input::Received { from, message, entries } => {
+                consensus.receive(now, from, message, entries, tail, effects);
+            }
+            Input::PeerUp { node } => consensus.set_link(node, true),
+            Input::PeerDown { node } => consensus.set_link(node, false),
+            Input::SentFromLog { to, session, last } => {
+                consensus.sent_from_log(to, session, last, effects);
+            }
+            Input::Truncated { index } => consensus.truncated(index, effects),
+            Input::Tick => consensus.tick(now, tail, effects),
+            Input::DiskFailed => consensus.disk_failed(tail, effects),
+            Input::Transfer { request, to } => consensus.transfer(request, to, effects),
+            Input::Propose(proposal) => self.propose(now, &proposal, effects),
+            Input::HeadLoaded { stream, epoch, head } => {
+                if self.reign == Some(epoch) {
+                    self.head_loaded(now, stream, &head, effects);
                 }
             }
-            Input::Propose(proposal) => self.propose(now, &proposal, effects),
-            Input::HeadLoaded { stream, head } => self.head_loaded(now, stream, &head, effects),
             Input::IdsLoaded { request, ids, position } => {
                 if let Some((key, first)) = self.waiting.ids_arrived(request) {
                     self.resume(now, key, Some(Loaded { first, ids, position }), effects);
                 }
             }
-            Input::HeadUnreadable { stream } => self.head_unreadable(stream, effects),
-            Input::IdsUnreadable { request } => self.ids_unreadable(now, request, effects),
-            Input::Read { request } => self.read(request, effects),
-            Input::DiskSpace { full } => {
-                if full != self.disk_full {
-                    self.disk_full = full;
-                    effects.push(Effect::Notice(Notice::DiskSpace { full }));
+            Input::HeadUnreadable { stream, epoch } => {
+                if self.reign == Some(epoch) {
+                    self.head_unreadable(stream, effects);
                 }
             }
+            Input::IdsUnreadable { request } => self.ids_unreadable(now, request, effects),
+            Input::Read { request, consistency } => self.read(request, consistency, effects),
+            Input::DiskSpace { full } => consensus.disk.set_full(full, effects),
             Input::EndTurn => {
-                self.write_entries(effects);
+                self.end_turn(effects);
                 self.turn_ended = true;
             }
         }
+        self.settle(now, effects);
     }
 
-    /// It is elected: its epoch record goes first.
-    fn lead(&mut self, now: Now, effects: &mut Effects) {
-        let HardState { epoch, .. } = self.consensus.hard_state();
-        let end = *self.tail.end();
-        let record = EpochRecord {
-            id: self.boot.seed[16..].try_into().expect("16 of 32 bytes"),
-            lineage: self.boot.log.lineage,
-            epoch,
-            node: self.boot.node,
-            disk: self.boot.disk,
-            previous_epoch: end.epoch,
-            previous_index: end.index,
-            previous_chain: end.chain,
-            created: now.wall,
-        };
-        let index = self.tail.seal_epoch(epoch, &record.encode()).index;
-        self.consensus.lead(index);
-        self.write_entries(effects);
-    }
-
-    /// Asks for writes as long as the disk has room for them: of entries that are ready, and then
-    /// of what has gathered.
-    fn write_entries(&mut self, effects: &mut Effects) {
-        while self.writes_in_flight < self.limits.log_writes_in_flight_max {
-            let index = match self.tail.submit() {
-                Some(index) => index,
-                None if self.tail.gathered_bytes() > 0 => {
-                    self.seal();
-                    self.tail.submit().expect("one was sealed")
-                }
-                None => return,
-            };
-            self.writes_in_flight += 1;
-            effects.push(Effect::WriteEntry(index));
+    /// Entries are made of what has gathered, while the disks have room for them.
+    fn end_turn(&mut self, effects: &mut Effects) {
+        while self.tail.gathered_bytes() > 0 && self.has_room() {
+            self.seal();
         }
+        self.consensus.end_turn(&self.tail, effects);
+    }
+
+    /// Whether another entry may go out. One takes a place until it is on the own disk or, where
+    /// that is slower than others, committed.
+    fn has_room(&self) -> bool {
+        let end = self.tail.end().index.get();
+        let durable = self.consensus.disk.durable().index.get();
+        let unwritten = self.consensus.disk.in_flight(&self.tail)
+            + (end - self.tail.submitted().get().max(durable));
+        let uncommitted = end - self.consensus.committed().get();
+        unwritten.min(uncommitted) < u64::from(self.limits.log_writes_in_flight_max)
+            && uncommitted < u64::from(self.limits.entries_uncommitted_max)
     }
 
     /// Makes an entry of what has gathered.
@@ -229,32 +291,68 @@ impl Running {
         self.store.recent.settle(header.event_count, moved);
     }
 
-    fn entry_written(&mut self, now: Now, index: LogIndex, effects: &mut Effects) {
-        assert!(self.tail.is_submitted(index), "what finishes was asked for");
-        self.writes_in_flight -= 1;
-        if self.consensus.written(index) {
-            self.commit(now, effects);
+    /// Takes in what has changed in the agreement: first that this node leads no more, then what is
+    /// committed.
+    fn settle(&mut self, now: Now, effects: &mut Effects) {
+        let reign = self.consensus.reign();
+        if reign != self.reign {
+            if self.reign.is_some() {
+                self.deposed(effects);
+            }
+            self.reign = reign;
+            self.told_ready = false;
         }
+        self.consensus.submit(&mut self.tail, effects);
+        // What is not at the disk yet can't be read there.
+        let committed = self.consensus.committed().min(self.tail.submitted());
+        if committed > self.tail.committed().index {
+            self.commit(now, committed, effects);
+        }
+        self.tail.settle(self.consensus.disk.durable().index);
+    }
+
+    /// Another node leads, or nobody. What was under way may be finished by the next leader, or
+    /// not.
+    fn deposed(&mut self, effects: &mut Effects) {
+        let leader = self.consensus.leader();
+        let acks = self.mutants.is(Mutant::AcksWhenDeposed);
+        self.answers.give_up(|request, answer| {
+            let outcome = if acks { answer.outcome_now() } else { Outcome::Unknown };
+            effects.push(Effect::Reply { request, outcome });
+        });
+        for request in self.waiting.give_up() {
+            refuse(request, Rejection::NotLeader { leader }, effects);
+        }
+        self.store.forget_pending(self.tail.committed().position);
     }
 
     /// Shows what is newly committed to readers, and then to those who wait for it.
-    fn commit(&mut self, now: Now, effects: &mut Effects) {
-        let committed = self.consensus.committed();
-        let was_ready = self.tail.committed().epoch == self.consensus.epoch();
+    fn commit(&mut self, now: Now, committed: LogIndex, effects: &mut Effects) {
         let end = self.tail.entry(committed).0.end();
         effects.push(Effect::Commit { index: committed, end });
         while self.tail.committed().index < committed {
-            let entry = self.tail.commit_next();
+            let (entry, body) = self.tail.commit_next();
+            // A leader's own appends are in the window since they were decided.
+            if self.reign != Some(entry.epoch) {
+                self.store.follow(entry, body);
+            }
             self.answers.commit(entry, |request, outcome| {
                 effects.push(Effect::Reply { request, outcome });
             });
         }
-        if !was_ready {
-            let (epoch, index) = (self.consensus.epoch(), committed);
-            effects.push(Effect::Notice(Notice::Leading { epoch, index }));
-        }
+        self.tell_ready(effects);
         while let Some(key) = self.waiting.commit_arrived(committed) {
             self.resume(now, key, None, effects);
+        }
+    }
+
+    fn tell_ready(&mut self, effects: &mut Effects) {
+        if let (Some(epoch), Some(index)) = (self.reign, self.consensus.epoch_record())
+            && !self.told_ready
+            && self.tail.committed().index >= index
+        {
+            self.told_ready = true;
+            effects.push(Effect::Notice(Notice::Leading { epoch, index }));
         }
     }
 
@@ -276,11 +374,14 @@ impl Running {
 
     /// Whether a proposal may be decided at all.
     fn admit(&self, proposal: &Proposal<'_>) -> Result<(), Rejection> {
-        if !self.consensus.is_ready() {
+        if self.reign.is_none() {
+            return Err(self.not_leading());
+        }
+        if !self.consensus.is_ready() || self.consensus.is_transferring() {
             return Err(Rejection::NotReady);
         }
         validate::validate(&self.limits, proposal)?;
-        if self.disk_full {
+        if self.consensus.disk.is_full() {
             return Err(Rejection::DiskFull);
         }
         let appends = self.answers.count() + self.waiting.count();
@@ -302,11 +403,12 @@ impl Running {
     ) -> Option<Blocker> {
         let request = proposal.request;
         let Some(decision) = self.store.decide(proposal, target, loaded) else {
-            effects.push(Effect::LoadHead { stream: target.owner.into() });
+            let epoch = self.consensus.epoch();
+            effects.push(Effect::LoadHead { stream: target.owner.into(), epoch });
             return Some(Blocker::Head);
         };
         match decision {
-            Decision::Write => self.write(now, proposal, target, effects),
+            Decision::Write => self.write(now, proposal, target),
             Decision::Duplicate { first, last, position } => {
                 effects.push(Effect::Notice(Notice::DuplicateAppend));
                 let answer = self.duplicate(first, last, position);
@@ -319,7 +421,7 @@ impl Running {
             }
             Decision::ReadIds { first, count } => {
                 let rests_on = self.store.rests_on(target);
-                if rests_on > self.consensus.committed() {
+                if rests_on > self.tail.committed().index {
                     return Some(Blocker::Commit(rests_on));
                 }
                 let stream = proposal.stream.into();
@@ -330,13 +432,7 @@ impl Running {
         None
     }
 
-    fn write(
-        &mut self,
-        now: Now,
-        proposal: &Proposal<'_>,
-        target: &Target<'_>,
-        effects: &mut Effects,
-    ) {
+    fn write(&mut self, now: Now, proposal: &Proposal<'_>, target: &Target<'_>) {
         let mut opening = Opening {
             index: self.tail.next_index(),
             start: self.tail.end().position,
@@ -353,7 +449,6 @@ impl Running {
         self.answers.keep(entry, proposal.request, answer);
         if self.tail.gathered_bytes() >= self.limits.entry_bytes_target as usize {
             self.seal();
-            self.write_entries(effects);
         }
     }
 
@@ -377,7 +472,7 @@ impl Running {
         effects: &mut Effects,
     ) {
         let rests_on = self.store.rests_on(target);
-        if rests_on > self.consensus.committed() {
+        if rests_on > self.tail.committed().index {
             self.answers.keep(rests_on, request, answer);
             return;
         }
@@ -403,7 +498,7 @@ impl Running {
     ) {
         let key = self.store.key(stream);
         if self.waiting.wants_head(key) {
-            let committed = self.consensus.committed();
+            let committed = self.tail.committed().index;
             self.store.head_loaded(key, head, &Pins { committed, waiting: &self.waiting });
             self.resume(now, key, None, effects);
         }
@@ -450,26 +545,47 @@ impl Running {
         self.waiting.close(key);
     }
 
-    fn read(&self, request: RequestId, effects: &mut Effects) {
-        effects.push(if self.consensus.is_ready() {
-            Effect::ServeRead { request, end: self.tail.committed().position }
-        } else {
-            Effect::RefuseRead { request, rejection: Rejection::NotReady }
-        });
+    fn read(&mut self, request: RequestId, consistency: Consistency, effects: &mut Effects) {
+        let limit = self.limits.pending_reads_max as usize;
+        let refusal = match consistency {
+            Consistency::Committed => return self.serve_read(request, effects),
+            Consistency::Linearizable if self.reign.is_none() => self.not_leading(),
+            Consistency::Linearizable if self.consensus.is_alone() && self.consensus.is_ready() => {
+                return self.serve_read(request, effects);
+            }
+            Consistency::Linearizable if self.consensus.pending_reads() >= limit => {
+                Rejection::Overloaded
+            }
+            Consistency::Linearizable => return self.consensus.read(request),
+        };
+        effects.push(Effect::RefuseRead { request, rejection: refusal });
+    }
+
+    fn serve_read(&self, request: RequestId, effects: &mut Effects) {
+        let end = self.tail.committed().position;
+        effects.push(Effect::ServeRead { request, end });
+    }
+
+    fn not_leading(&self) -> Rejection {
+        if self.consensus.is_alone() {
+            return Rejection::NotReady;
+        }
+        Rejection::NotLeader { leader: self.consensus.leader() }
     }
 
     fn check(&self) {
-        self.consensus.check();
+        self.consensus.check(&self.tail);
         self.tail.check();
         self.store.check();
         self.waiting.check();
         let committed = self.tail.committed().index;
         self.answers.check(committed, self.tail.next_index());
-        if self.consensus.is_ready() {
-            assert!(committed == self.consensus.committed(), "both count the same commits");
+        assert!(self.reign == self.consensus.reign(), "both know who leads");
+        if self.reign.is_none() {
+            assert!(self.answers.count() == 0, "nobody waits for a node that does not lead");
+            assert!(self.waiting.count() == 0, "nobody waits for a node that does not lead");
         }
         let limits = &self.limits;
-        assert!(self.writes_in_flight <= limits.log_writes_in_flight_max, "writes are bounded");
         let appends = self.answers.count() + self.waiting.count();
         assert!(appends <= limits.pending_appends_max as usize, "pending appends are bounded");
     }
@@ -479,14 +595,7 @@ impl Running {
         self.tail.digest(hasher);
         self.store.digest(hasher);
         self.waiting.digest(hasher);
-        let numbers = [
-            self.answers.count() as u64,
-            u64::from(self.writes_in_flight),
-            u64::from(self.disk_full),
-        ];
-        for number in numbers {
-            hasher.update(&number.to_le_bytes());
-        }
+        hasher.update(&(self.answers.count() as u64).to_le_bytes());
     }
 }
 

@@ -1,11 +1,11 @@
 //! What a client asks of the store, and the three ways in which it can end.
 //!
-//! Done and refused are an [`Outcome`]. The third, *unknown*, is the absence of one: the node or
-//! the link went away before it could answer, and the client retries with the same event ids.
+//! Done, refused, and unknown: the node lost the lead before it could tell, or it or the link went
+//! away. After an unknown outcome the client retries with the same event ids.
 
 use core::fmt;
 
-use crate::id::{EventId, Position, RequestId, Revision};
+use crate::id::{EventId, NodeId, Position, RequestId, Revision};
 
 /// The state that a stream must be in for an append to be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -91,7 +91,60 @@ pub enum Outcome {
     Appended(Appended),
     /// It was not done and never will be.
     Refused(Rejection),
+    /// The node does not lead any more. What it had begun, the next leader may finish or not.
+    Unknown,
 }
+
+/// What a reader must see at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Consistency {
+    /// All that was acknowledged before the read came. The leader alone can tell.
+    #[default]
+    Linearizable,
+    /// Only what is committed, as far as this node knows. Any node can tell, without asking others.
+    Committed,
+}
+
+/// Why the lead was not given to another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TransferError {
+    /// This node does not lead.
+    NotLeader {
+        /// Who does, as far as it knows.
+        leader: Option<NodeId>,
+    },
+    /// Another transfer is under way.
+    Busy,
+    /// The group has no such node.
+    UnknownNode,
+    /// No other node can be reached that has, or soon will have, all entries.
+    NoCandidate,
+    /// The node did not take over in time; this one goes on.
+    TimedOut,
+}
+
+impl fmt::Display for TransferError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotLeader { leader: Some(leader) } => {
+                write!(out, "this node does not lead; node {leader} does")
+            }
+            Self::NotLeader { leader: None } => {
+                out.write_str("this node does not lead, and knows of no leader")
+            }
+            Self::Busy => out.write_str("another transfer is under way"),
+            Self::UnknownNode => out.write_str("the group has no such node"),
+            Self::NoCandidate => out.write_str(
+                "no other node can take over: none is reached that is fit to lead and up to date",
+            ),
+            Self::TimedOut => {
+                out.write_str("the node did not take over in time; the leader goes on")
+            }
+        }
+    }
+}
+
+impl core::error::Error for TransferError {}
 
 /// A bound that a request broke, by its name in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -152,8 +205,13 @@ pub enum Rejection {
     Overloaded,
     /// The disk is full; appends are taken again once there is space.
     DiskFull,
-    /// This node can't take appends now (it starts, stops, or is no leader).
+    /// This node can't take appends now (it starts, stops, or is not ready to lead yet).
     NotReady,
+    /// This node does not lead.
+    NotLeader {
+        /// Who does, as far as it knows.
+        leader: Option<NodeId>,
+    },
     /// A bound was broken.
     TooLarge {
         /// Which one.
@@ -194,6 +252,12 @@ impl fmt::Display for Rejection {
             Self::Overloaded => out.write_str("overloaded: too many appends are waiting for the disk; try again"),
             Self::DiskFull => out.write_str("the disk is full; appends go on by themselves once there is space"),
             Self::NotReady => out.write_str("the node is not ready for appends; try again"),
+            Self::NotLeader { leader: Some(leader) } => {
+                write!(out, "this node does not lead; node {leader} does")
+            }
+            Self::NotLeader { leader: None } => {
+                out.write_str("this node does not lead, and knows of no leader; try again")
+            }
             Self::TooLarge { bound, max, found } => {
                 write!(out, "{} is {max} bytes, and this has {found}", bound.name())
             }

@@ -21,6 +21,7 @@ pub(crate) mod write;
 use crate::id::{LogIndex, Position, Revision};
 use crate::input::LoadedHead;
 use crate::limits::Limits;
+use crate::log::entry::EntryHeader;
 use crate::request::{Change, Proposal};
 use decide::{Decision, Evidence, Loaded, State};
 use heads::{Head, Heads};
@@ -112,6 +113,19 @@ impl Store {
         pins: &heads::Pins<'_>,
     ) {
         self.heads.insert(key, Head::loaded(loaded), pins);
+    }
+
+    /// Takes in an entry that was committed under another leader.
+    pub(crate) fn follow(&mut self, entry: &EntryHeader, body: &[u8]) {
+        self.recent.follow(entry, body);
+    }
+
+    /// Forgets what this node decided as a leader and what is not committed.
+    ///
+    /// - `committed`: behind the last committed entry
+    pub(crate) fn forget_pending(&mut self, committed: Position) {
+        self.recent.truncate(committed);
+        self.heads.clear();
     }
 
     /// The invariants between any two inputs.

@@ -145,8 +145,8 @@ impl History {
             }
             Action::FailToLoad(index) if !self.loads.is_empty() => {
                 let effects = match self.loads.remove(index.index(self.loads.len())) {
-                    Effect::LoadHead { stream } => {
-                        self.shell.step(Input::HeadUnreadable { stream: &stream })
+                    Effect::LoadHead { stream, epoch } => {
+                        self.shell.step(Input::HeadUnreadable { stream: &stream, epoch })
                     }
                     Effect::LoadIds { request, .. } => {
                         self.shell.step(Input::IdsUnreadable { request })
@@ -195,10 +195,10 @@ impl History {
 
     fn load(&mut self, place: usize) {
         let effects = match self.loads.remove(place) {
-            Effect::LoadHead { stream } => {
+            Effect::LoadHead { stream, epoch } => {
                 assert!(name::metadata_owner(&stream).is_none());
                 let head = self.shell.head(&stream);
-                self.shell.step(Input::HeadLoaded { stream: &stream, head: head.lend() })
+                self.shell.step(Input::HeadLoaded { stream: &stream, epoch, head: head.lend() })
             }
             Effect::LoadIds { request, stream, first, count } => {
                 let (ids, position) = self.shell.ids(&stream, first, count);
@@ -330,7 +330,7 @@ fn find_prefix(log: &[Stored], from: usize, asked: &Asked, answer: &Answered) ->
                 Outcome::Appended(Appended { first: None, last: None, position, .. }) => {
                     *position <= answer.end && !unsafe_to_tell
                 }
-                Outcome::Appended(_) | Outcome::Refused(_) => false,
+                Outcome::Appended(_) | Outcome::Refused(_) | Outcome::Unknown => false,
             },
         }
     };

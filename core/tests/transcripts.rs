@@ -28,7 +28,7 @@ use std::path::Path;
 
 use quorate_core::id::{LogIndex, Position, RequestId, Revision};
 use quorate_core::log::entry::EntryKind;
-use quorate_core::request::{Appended, Change, Expected, Outcome, Proposal};
+use quorate_core::request::{Appended, Change, Consistency, Expected, Outcome, Proposal};
 use quorate_core::{Effect, Input, Limits};
 use shell::{Shell, Stored, at_second, encode, event_id, event_number, stored};
 
@@ -113,7 +113,8 @@ impl Player {
             ["written", index] => shell.written(LogIndex::from_wire(index.parse().unwrap())),
             ["head", stream] => {
                 let head = shell.head(stream);
-                shell.step(Input::HeadLoaded { stream, head: head.lend() })
+                let epoch = shell.epoch();
+                shell.step(Input::HeadLoaded { stream, epoch, head: head.lend() })
             }
             ["ids", request, stream, first, count] => {
                 let first = Revision::from_wire(first.parse().unwrap());
@@ -121,11 +122,17 @@ impl Player {
                 let request = parse_request(request);
                 shell.step(Input::IdsLoaded { request, ids: &ids, position })
             }
-            ["head-unreadable", stream] => shell.step(Input::HeadUnreadable { stream }),
+            ["head-unreadable", stream] => {
+                let epoch = shell.epoch();
+                shell.step(Input::HeadUnreadable { stream, epoch })
+            }
             ["ids-unreadable", request] => {
                 shell.step(Input::IdsUnreadable { request: parse_request(request) })
             }
-            ["read", request] => shell.step(Input::Read { request: parse_request(request) }),
+            ["read", request] => {
+                let consistency = Consistency::Linearizable;
+                shell.step(Input::Read { request: parse_request(request), consistency })
+            }
             ["disk", state] => shell.step(Input::DiskSpace { full: state == "full" }),
             ["end-turn"] => shell.step(Input::EndTurn),
             [verb, request, stream, expected, ref rest @ ..] => {
@@ -151,7 +158,7 @@ impl Player {
                 format!("write #{index} at {}:{content}", header.position)
             }
             Effect::Commit { index, end } => format!("commit #{index}, end {end}"),
-            Effect::LoadHead { stream } => format!("load head {stream}"),
+            Effect::LoadHead { stream, .. } => format!("load head {stream}"),
             Effect::LoadIds { request, stream, first, count } => {
                 format!("load ids {request} {stream} {first} {count}")
             }
@@ -163,6 +170,11 @@ impl Player {
                 format!("refuse read {request}: {rejection}")
             }
             Effect::Notice(notice) => format!("notice {notice:?}"),
+            Effect::Send { .. }
+            | Effect::SendFromLog { .. }
+            | Effect::Truncate { .. }
+            | Effect::Transferred { .. }
+            | Effect::Halt(_) => panic!("a group of one has no use for {effect:?}"),
         }
     }
 }
@@ -194,6 +206,7 @@ fn describe_outcome(outcome: &Outcome) -> String {
             format!("holds, the log ends at {position}")
         }
         Outcome::Refused(rejection) => format!("refused: {rejection}"),
+        Outcome::Unknown => "unknown".to_owned(),
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! | first frame | stream | answers |
 //! |---|---|---|
-//! | `Hello` | *session*: then any number of `Append`, `Delete`, `Status`, pipelined | `Welcome`, then `Appended`, `Refused`, `Status` or `Failed` for each call, in any order |
+//! | `Hello` | *session*: then any number of `Append`, `Delete`, `Status`, `Transfer`, pipelined | `Welcome`, then `Appended`, `Refused`, `Status`, `Transferred` or `Failed` for each call, in any order; unasked, `Leader` |
 //! | `Read` | one read | `Events` …, then one of `End`, `NotFound`, `Deleted`, `Failed` |
 //! | `Subscribe` | one subscription | `Confirmed`, then `Events`, `Checkpoint`, `CaughtUp`, `FellBehind` …, at last `Deleted` or `Failed` |
 //!
@@ -14,6 +14,7 @@
 //! its parts: no bytes travel that belong to nothing.
 
 mod body;
+pub mod group;
 pub mod peer;
 pub mod read;
 mod reply;
@@ -31,10 +32,11 @@ use rkyv::{Portable, Serialize};
 
 use crate::frame::{self, Frame, WireError};
 
+pub use group::{LeaderHint, MemberAddress};
 pub use read::{Direction, Filter, Read, ReadFrom, Subscribe, SubscribeFrom, Target};
 pub use reply::{ErrorCode, Reply, Welcome, encode_events_head};
 pub use request::{Append, Delete, Request};
-pub use status::{Detail, NodeStatus, Serving};
+pub use status::{Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates};
 
 /// The application protocol that TLS negotiates: another version of the messages gets another name.
 pub const ALPN: &[u8] = b"quorate/1";
@@ -108,6 +110,8 @@ kinds! {
     Read = 5,
     /// Opens a subscription.
     Subscribe = 6,
+    /// Asks the leader to give the lead away.
+    Transfer = 7,
     /// The session is open.
     Welcome = 64,
     /// An append or delete is on stable storage.
@@ -134,6 +138,10 @@ kinds! {
     NotFound = 75,
     /// The stream to read is deleted for ever.
     Deleted = 76,
+    /// What the node knows of the group has changed.
+    Leader = 77,
+    /// Another node leads now.
+    Transferred = 78,
 }
 
 /// One call on one session: chosen by the client, unique among the calls under way, sent back in

@@ -319,6 +319,7 @@ impl Config {
             heads_metadata_bytes_max: self.heads_metadata_bytes_max,
             recent_ids_max: self.recent_ids_max,
             segment_bytes: self.segment_bytes,
+            ..Limits::PRODUCTION
         }
     }
 

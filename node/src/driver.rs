@@ -6,6 +6,8 @@
 //! follows gathers them into one entry, submits once, and wakes each session once.
 
 mod calls;
+mod group;
+mod notices;
 mod status;
 mod wakeup;
 
@@ -19,10 +21,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use quorate_core::id::{Position, RequestId};
-use quorate_core::notice::Notice;
-use quorate_core::request::{Change, Outcome, Proposal, Rejection};
+use quorate_core::request::{Change, Consistency, Outcome, Proposal, Rejection};
 use quorate_core::time::{Instant, Now};
-use quorate_net::wire::{CallId, ClientLimits, ErrorCode, Welcome};
+use quorate_net::wire::{CallId, ClientLimits, ErrorCode, LeaderHint, Welcome};
 use quorate_storage::index::IndexError;
 use quorate_storage::log;
 use quorate_storage::read::{ReadError, StoreReader};
@@ -41,6 +42,7 @@ use crate::engine::{Engine, Fault, Output};
 use crate::gateway::Peer;
 use crate::gateway::session::Outbox;
 use crate::logger::{Fields, Logger, wall_clock};
+use crate::peers::Links;
 
 /// Damage beyond this is counted, but not told apart.
 const DAMAGE_MAX: usize = 32;
@@ -58,6 +60,8 @@ pub struct Driver {
     calls: RefCell<Calls>,
     wakeup: Wakeup,
     end: watch::Sender<Position>,
+    leader: watch::Sender<Option<LeaderHint>>,
+    links: Rc<Links>,
     shared: Arc<Shared>,
     logger: Logger,
     started: tokio::time::Instant,
@@ -89,6 +93,7 @@ impl Driver {
         config: Config,
         shared: Arc<Shared>,
         logger: Logger,
+        links: Rc<Links>,
     ) -> Self {
         Self {
             reader: engine.reader().clone(),
@@ -98,6 +103,8 @@ impl Driver {
             calls: RefCell::default(),
             wakeup: Wakeup::default(),
             end: watch::Sender::new(Position::START),
+            leader: watch::Sender::new(None),
+            links,
             shared,
             logger,
             started: tokio::time::Instant::now(),
@@ -147,7 +154,9 @@ impl Driver {
         self.now.set(None);
         self.shared.health.beat();
         let (_, end) = engine.committed();
-        self.deliver(now, output);
+        let leader = Self::leader_of(&engine);
+        self.deliver(now, engine.epoch().get(), output);
+        self.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
         self.end.send_if_modified(|known| std::mem::replace(known, end) != end);
         self.measure(&engine, now);
         result
@@ -172,12 +181,12 @@ impl Driver {
         }
     }
 
-    fn deliver(&self, now: Now, output: &mut Output) {
+    fn deliver(&self, now: Now, epoch: u64, output: &mut Output) {
         let metrics = &self.shared.metrics;
         let mut calls = self.calls.borrow_mut();
         for (request, outcome) in output.replies.drain(..) {
             let Call::Change { outbox, call, bytes, events, arrived } = calls.take(request) else {
-                unreachable!("a read gets no outcome")
+                unreachable!("only a change gets an outcome")
             };
             let nanos = now.monotonic.nanos().saturating_sub(arrived.nanos());
             metrics.append.record(Duration::from_nanos(nanos));
@@ -192,15 +201,23 @@ impl Driver {
                     }
                 }
                 Outcome::Refused(rejection) => metrics.refused(rejection),
+                Outcome::Unknown => metrics.unknown.add(1),
             }
             outbox.answer(call, bytes, outcome);
         }
         for (request, bound) in output.reads.drain(..) {
             let Call::Read(waiting) = calls.take(request) else {
-                unreachable!("a change gets an outcome")
+                unreachable!("only a read gets a bound")
             };
             // A reader that has gone away in the meantime wants no answer.
             let _gone = waiting.send(bound);
+        }
+        drop(calls);
+        for (request, result) in output.transfers.drain(..) {
+            self.transferred(now, self.take_transfer(request), result, epoch);
+        }
+        for outgoing in output.sends.drain(..) {
+            self.links.send(outgoing);
         }
         for (took, bytes) in output.writes.drain(..) {
             metrics.log_writes.add(1);
@@ -212,32 +229,6 @@ impl Driver {
         }
         for notice in output.notices.drain(..) {
             self.notice(notice);
-        }
-    }
-
-    fn notice(&self, notice: Notice) {
-        let logger = &self.logger;
-        match notice {
-            Notice::Campaigning { epoch } => {
-                logger.debug("campaigning", "the node asks to lead", &[("epoch", &epoch)]);
-            }
-            Notice::Leading { epoch, index } => {
-                self.shared.health.enter(Phase::Ready);
-                let fields: Fields<'_> = &[("epoch", &epoch), ("index", &index)];
-                logger.info("leading", "the node takes appends and reads", fields);
-            }
-            Notice::DuplicateAppend => {
-                logger.debug("duplicate-append", "an append had been written before", &[]);
-            }
-            Notice::Overloaded => {
-                logger.debug("overloaded", "an append was refused: too much waits", &[]);
-            }
-            Notice::DiskSpace { full: true } => {
-                logger.warn("disk-full", "the disk is full: appends are refused, reads go on", &[]);
-            }
-            Notice::DiskSpace { full: false } => {
-                logger.info("disk-space", "there is space again: appends go on", &[]);
-            }
         }
     }
 
@@ -278,13 +269,17 @@ impl Driver {
     }
 
     /// What a session is greeted with.
-    pub(crate) fn welcome(&self) -> Welcome<'static> {
+    pub(crate) fn welcome(&self) -> Welcome {
+        let engine = self.engine.borrow();
         Welcome {
             log: self.identity.log,
             node: self.identity.node,
-            version: env!("CARGO_PKG_VERSION"),
-            committed: self.engine.borrow().committed().1,
+            name: self.name(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            committed: engine.committed().1,
             limits: ClientLimits::from(&self.config.limits()),
+            leader: Self::leader_of(&engine),
+            members: self.members(),
         }
     }
 
@@ -315,11 +310,11 @@ impl Driver {
     ///
     /// # Errors
     ///
-    /// [`Rejection::NotReady`] where the node does not lead.
-    pub(crate) async fn read_bound(&self) -> Result<Position, Rejection> {
+    /// [`Rejection`] where the node does not lead, and the reader must see all.
+    pub(crate) async fn read_bound(&self, consistency: Consistency) -> Result<Position, Rejection> {
         let (sender, receiver) = oneshot::channel();
         let request = self.calls.borrow_mut().insert(Call::Read(sender));
-        self.engine.borrow_mut().read(self.now(), request);
+        self.engine.borrow_mut().read(self.now(), request, consistency);
         self.wakeup.want();
         receiver.await.unwrap_or(Err(Rejection::NotReady))
     }

@@ -7,6 +7,7 @@
 
 mod load;
 mod open;
+mod outgoing;
 mod tasks;
 
 use std::collections::VecDeque;
@@ -17,14 +18,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use quorate_core::Replica;
-use quorate_core::effect::{Effect, Effects};
-use quorate_core::id::{Epoch, LogIndex, Position, RequestId};
+use quorate_core::effect::{Effect, Effects, Halt};
+use quorate_core::id::{Epoch, LogIndex, NodeId, Position, RequestId};
 use quorate_core::input::{HardState, Input};
-use quorate_core::log::entry::EntryHeader;
+use quorate_core::log::entry::{EntryHeader, LogEnd};
 use quorate_core::notice::Notice;
-use quorate_core::request::{Outcome, Proposal, Rejection};
+use quorate_core::request::{Consistency, Outcome, Proposal, Rejection, TransferError};
 use quorate_core::time::{Instant, Now};
+use quorate_core::{PeerView, Replica, View};
+use quorate_net::{Frame, WireError};
 use quorate_storage::disk::DiskError;
 use quorate_storage::index::{self, Index, IndexError};
 use quorate_storage::io::Io;
@@ -33,9 +35,11 @@ use quorate_storage::read::{ReadError, StoreReader};
 use quorate_storage::superblock::Superblock;
 
 use self::load::Loaded;
+use self::outgoing::Encoder;
 use self::tasks::Tasks;
 
 pub use self::open::{EngineOptions, OpenError, Recovered};
+pub use self::outgoing::Outgoing;
 
 /// Why an engine can't go on. It is final: what is on the disk is uncertain, or can't be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -49,6 +53,9 @@ pub enum Fault {
     /// The hard state could not be written.
     #[error("the superblock can't be written: {0}")]
     Superblock(DiskError),
+    /// What the group says is not what this node has committed.
+    #[error("{0}")]
+    Halted(Halt),
 }
 
 /// What a turn gave; the driver empties it.
@@ -58,6 +65,10 @@ pub struct Output {
     pub replies: Vec<(RequestId, Outcome)>,
     /// Answers to [`Engine::read`]: events below the position may be shown.
     pub reads: Vec<(RequestId, Result<Position, Rejection>)>,
+    /// Messages to other nodes, in order.
+    pub sends: Vec<Outgoing>,
+    /// Answers to [`Engine::transfer`].
+    pub transfers: Vec<(RequestId, Result<NodeId, TransferError>)>,
     /// What happened.
     pub notices: Vec<Notice>,
     /// What could not be read, by the core or by the scrub.
@@ -79,6 +90,7 @@ pub struct Engine {
     /// Away while it is being written.
     superblock: Option<Superblock>,
     hard_state_write: Option<HardStateWrite>,
+    encoder: Encoder,
     loads: Tasks<Loaded>,
     loaded: Vec<Loaded>,
     written: Vec<Written>,
@@ -87,7 +99,6 @@ pub struct Engine {
     committed: LogIndex,
     end: Position,
     events: u64,
-    epoch: Epoch,
     disk_full: bool,
     woken: Arc<Woken>,
     waker: Waker,
@@ -95,7 +106,7 @@ pub struct Engine {
 }
 
 struct HardStateWrite {
-    epoch: Epoch,
+    state: HardState,
     future: Pin<Box<dyn Future<Output = Result<Superblock, DiskError>>>>,
 }
 
@@ -119,10 +130,36 @@ impl Engine {
         self.step(now, Input::Propose(proposal));
     }
 
-    /// A client wants to read all that was acknowledged before now. The answer comes out of a later
-    /// turn.
-    pub fn read(&mut self, now: Now, request: RequestId) {
-        self.step(now, Input::Read { request });
+    /// A client wants to read. The answer comes out of a later turn.
+    pub fn read(&mut self, now: Now, request: RequestId, consistency: Consistency) {
+        self.step(now, Input::Read { request, consistency });
+    }
+
+    /// Somebody wants another node to lead. The answer comes out of a later turn.
+    pub fn transfer(&mut self, now: Now, request: RequestId, to: Option<NodeId>) {
+        self.step(now, Input::Transfer { request, to });
+    }
+
+    /// There is a link to another node now.
+    pub fn peer_up(&mut self, now: Now, node: NodeId) {
+        self.step(now, Input::PeerUp { node });
+    }
+
+    /// There is none any more.
+    pub fn peer_down(&mut self, now: Now, node: NodeId) {
+        self.step(now, Input::PeerDown { node });
+    }
+
+    /// Another node has sent something.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`] where that is no message; nothing was done then.
+    pub fn receive(&mut self, now: Now, from: NodeId, frame: &Frame) -> Result<(), WireError> {
+        let Self { replica, effects, encoder, .. } = self;
+        encoder.decode(frame, |message, entries| {
+            replica.step(now, Input::Received { from, message, entries }, effects);
+        })
     }
 
     /// Takes in what the disk has done, ends the core's turn, and carries out its effects.
@@ -137,8 +174,38 @@ impl Engine {
         let result = self.advance(now, output);
         if let Err(fault) = &result {
             self.fault = Some(fault.clone());
+            self.give_up(now, output);
         }
         result
+    }
+
+    /// The node is about to stop: somebody else must lead, and clients are told what is known.
+    fn give_up(&mut self, now: Now, output: &mut Output) {
+        self.effects.drain().for_each(drop);
+        self.step(now, Input::DiskFailed);
+        let mut effects = std::mem::take(&mut self.effects);
+        for effect in effects.drain() {
+            match effect {
+                Effect::Send { to, message } => {
+                    output.sends.push(self.encoder.encode(to, &message, &self.replica));
+                }
+                Effect::Reply { request, outcome } => output.replies.push((request, outcome)),
+                Effect::RefuseRead { request, rejection } => {
+                    output.reads.push((request, Err(rejection)));
+                }
+                Effect::Transferred { request, result } => output.transfers.push((request, result)),
+                Effect::Notice(notice) => output.notices.push(notice),
+                Effect::WriteHardState(_)
+                | Effect::WriteEntry(_)
+                | Effect::SendFromLog { .. }
+                | Effect::Truncate { .. }
+                | Effect::Halt(_)
+                | Effect::Commit { .. }
+                | Effect::LoadHead { .. }
+                | Effect::LoadIds { .. }
+                | Effect::ServeRead { .. } => {}
+            }
+        }
     }
 
     /// Whether another turn has something to do already.
@@ -151,7 +218,8 @@ impl Engine {
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
         let scrub = self.scrub.as_ref().and_then(Scrub::next_timer);
-        [self.log.next_timer(), self.index.retry_at(), scrub].into_iter().flatten().min()
+        let tick = self.replica.next_tick();
+        [self.log.next_timer(), self.index.retry_at(), scrub, tick].into_iter().flatten().min()
     }
 
     /// Reads what is committed.
@@ -178,10 +246,21 @@ impl Engine {
         self.events
     }
 
-    /// The newest epoch that it has led in, or tries to.
+    /// The newest epoch that it knows of.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.epoch
+        self.replica.view().epoch
+    }
+
+    /// What the node is in its group.
+    #[must_use]
+    pub fn view(&self) -> View {
+        self.replica.view()
+    }
+
+    /// The other voters, as this node sees them.
+    pub fn peers(&self) -> impl Iterator<Item = PeerView> + '_ {
+        self.replica.peers()
     }
 
     /// Whether appends are refused for want of space.
@@ -228,12 +307,16 @@ impl Engine {
         self.woken.0.store(false, Ordering::Relaxed);
         self.take_written(now, output)?;
         self.take_hard_state(now)?;
+        // Behind all that has come in: a node that was kept from running hears others first.
+        if self.replica.next_tick().is_some_and(|at| at <= now.monotonic) {
+            self.step(now, Input::Tick);
+        }
         self.loads.poll(&mut self.loaded);
         // A load that has nothing to wait for is answered within the turn.
         loop {
             self.take_loaded(now, output);
             self.step(now, Input::EndTurn);
-            self.carry_out(now, output);
+            self.carry_out(now, output)?;
             if self.loaded.is_empty() {
                 break;
             }
@@ -271,6 +354,9 @@ impl Engine {
             let nanos = now.monotonic.nanos().saturating_sub(started.nanos());
             output.writes.push((Duration::from_nanos(nanos), bytes));
         }
+        while let Some(index) = self.log.take_truncated() {
+            self.step(now, Input::Truncated { index });
+        }
         Ok(())
     }
 
@@ -279,29 +365,42 @@ impl Engine {
         let waker = self.waker.clone();
         let polled = write.future.as_mut().poll(&mut Context::from_waker(&waker));
         let Poll::Ready(result) = polled else { return Ok(()) };
-        let epoch = write.epoch;
+        let state = write.state;
         self.hard_state_write = None;
         self.superblock = Some(result.map_err(Fault::Superblock)?);
-        self.step(now, Input::HardStateWritten { epoch });
+        self.step(now, Input::HardStateWritten(state));
         Ok(())
     }
 
     fn take_loaded(&mut self, now: Now, output: &mut Output) {
         for loaded in std::mem::take(&mut self.loaded) {
+            if let Loaded::Entries { to, message, entries: Ok(Some(chunk)) } = &loaded {
+                output.sends.extend(self.encoder.encode_chunk(*to, message, chunk));
+            }
             let stepped = loaded.step(now, &mut self.replica, &mut self.effects);
             output.damage.extend(stepped.err());
         }
     }
 
-    fn carry_out(&mut self, now: Now, output: &mut Output) {
+    fn carry_out(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
         let mut effects = std::mem::take(&mut self.effects);
         for effect in effects.drain() {
             match effect {
                 Effect::WriteHardState(state) => self.write_hard_state(state),
                 Effect::WriteEntry(index) => self.write_entry(now, index),
+                Effect::Send { to, message } => {
+                    output.sends.push(self.encoder.encode(to, &message, &self.replica));
+                }
+                Effect::SendFromLog { to, message } => {
+                    let load = load::entries(self.log.reader(), to, message);
+                    self.loaded.extend(self.loads.start(load));
+                }
+                Effect::Truncate { end } => self.truncate(end),
+                Effect::Halt(halt) => return Err(Fault::Halted(halt)),
+                Effect::Transferred { request, result } => output.transfers.push((request, result)),
                 Effect::Commit { index, end } => self.commit(index, end),
-                Effect::LoadHead { stream } => {
-                    let load = load::head(self.reader.clone(), stream);
+                Effect::LoadHead { stream, epoch } => {
+                    let load = load::head(self.reader.clone(), stream, epoch);
                     self.loaded.extend(self.loads.start(load));
                 }
                 Effect::LoadIds { request, stream, first, count } => {
@@ -316,26 +415,34 @@ impl Engine {
                 Effect::Notice(notice) => output.notices.push(notice),
             }
         }
+        self.encoder.forget();
         // Carrying out an effect steps nothing, so the buffer can go back.
         self.effects = effects;
+        Ok(())
+    }
+
+    /// What was being written of the removed entries is nobody's business any more.
+    fn truncate(&mut self, end: LogEnd) {
+        self.writing.retain(|(index, _, _)| *index <= end.index);
+        self.log.truncate(end);
+        self.woken.0.store(true, Ordering::Relaxed);
     }
 
     fn write_hard_state(&mut self, state: HardState) {
         let mut superblock = self.superblock.take().expect("one hard state is written at a time");
-        self.epoch = state.epoch;
         let future =
             Box::pin(async move { superblock.write_hard_state(state).await.map(|()| superblock) });
-        self.hard_state_write = Some(HardStateWrite { epoch: state.epoch, future });
+        self.hard_state_write = Some(HardStateWrite { state, future });
         self.woken.0.store(true, Ordering::Relaxed);
     }
 
     fn write_entry(&mut self, now: Now, index: LogIndex) {
         let (entry, body) = self.replica.entry(index);
         self.writing.push_back((index, now.monotonic, entry.end().since(entry.position)));
-        self.log.append(entry, body);
+        self.log.append(entry, body, self.committed);
     }
 
-    /// What was recovered is in the index since the start; the rest is shown to readers now.
+    /// Shows entries to readers.
     fn commit(&mut self, index: LogIndex, end: Position) {
         while self.committed < index {
             self.committed = self.committed.next();
@@ -344,6 +451,7 @@ impl Engine {
             self.events = entry.events_before + u64::from(entry.event_count);
         }
         self.end = end;
+        self.log.note_committed(index);
     }
 
     fn note_space(&mut self, now: Now) {

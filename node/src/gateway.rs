@@ -171,7 +171,12 @@ async fn stream(driver: Rc<Driver>, peer: Rc<Peer>, mut send: SendStream, receiv
                 subscribe::serve(&driver, &mut send, subscribe).await;
             }
         }
-        Ok(Request::Append(_) | Request::Delete(_) | Request::Status { .. }) => {
+        Ok(
+            Request::Append(_)
+            | Request::Delete(_)
+            | Request::Status { .. }
+            | Request::Transfer { .. },
+        ) => {
             refuse(&driver, &peer, &mut send, &Ended::OutOfPlace(frame.kind())).await;
         }
         Err(error) => refuse(&driver, &peer, &mut send, &Ended::Malformed(error)).await,
@@ -216,6 +221,7 @@ fn hello_timeout(driver: &Driver) -> Duration {
 fn code_of(rejection: &Rejection) -> ErrorCode {
     match rejection {
         Rejection::NotReady => ErrorCode::NotReady,
+        Rejection::NotLeader { .. } => ErrorCode::NotLeader,
         Rejection::Overloaded => ErrorCode::Overloaded,
         _ => ErrorCode::InvalidRequest,
     }

@@ -7,5 +7,6 @@ pub mod driver;
 pub mod engine;
 pub mod gateway;
 pub mod logger;
+pub mod peers;
 pub(crate) mod rfc3339;
 pub mod serve;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use quinn::Endpoint;
 use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
+use quorate_core::member::Members;
 use quorate_core::time::{self, Now};
 use quorate_net::endpoint;
 use quorate_net::identity::{Identity, IdentityError, Renewal, host_name};
@@ -109,8 +110,14 @@ pub fn serve(config: Config, stop_with_stdin: bool) -> Result<(), ServeError> {
     logger.info("listening", "QUIC on UDP and HTTP on TCP", fields);
 
     let patience = Duration::from_millis(config.shutdown_timeout_ms.into());
-    let driver =
-        Rc::new(Driver::new(engine, recovered.identity, config, Arc::clone(&shared), logger));
+    let driver = Rc::new(Driver::new(
+        engine,
+        recovered.identity,
+        config,
+        Arc::clone(&shared),
+        logger,
+        Rc::default(),
+    ));
     let stop = wait_for_stop(stop_with_stdin, logger);
     let ran = runtime.block_on(run(&driver, quic, stop, patience));
     // With it go the tasks that hold the driver.
@@ -249,6 +256,8 @@ fn open_engine(
     let io = Io::new(disk);
     let options = EngineOptions {
         limits: config.limits(),
+        timing: quorate_core::timing::Timing::PRODUCTION,
+        leader_zones: Vec::new(),
         index: IndexLimits {
             memtable_events_max: config.index_memtable_events_max.into(),
             cache_bytes_max: config.index_cache_bytes_max as usize,
@@ -259,6 +268,7 @@ fn open_engine(
         scrub_bytes_per_s: config.scrub_bytes_per_s.into(),
         founding: founding(config),
         seed: random(),
+        mutant: None,
     };
     let now = Now { monotonic: time::Instant::START, wall: wall_clock() };
     let (engine, recovered) = io.block_on(Engine::open(io.clone(), now, options))?;
@@ -338,6 +348,7 @@ fn publish(address: SocketAddr, identity: &Identity, logger: &Logger) {
 
 /// Who the node is, should its folder be new.
 fn founding(config: &Config) -> superblock::Identity {
+    let disk = DiskId::from_bytes(random());
     superblock::Identity {
         log: LogId {
             cluster: ClusterId::from_bytes(random()),
@@ -345,9 +356,10 @@ fn founding(config: &Config) -> superblock::Identity {
             lineage: Lineage::from_bytes(random()),
         },
         node: NodeId::from_wire(1),
-        disk: DiskId::from_bytes(random()),
+        disk,
         segment_bytes: config.segment_bytes,
         stream_key: random(),
+        members: Members::of_one(disk),
     }
 }
 

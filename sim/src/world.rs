@@ -13,7 +13,7 @@ use std::fmt;
 use std::ops::AddAssign;
 
 use quorate_core::id::{Position, RequestId};
-use quorate_core::request::{Change, Expected, Outcome, Proposal, Rejection};
+use quorate_core::request::{Change, Consistency, Expected, Outcome, Proposal, Rejection};
 use quorate_core::time::{Created, Instant, Now};
 use quorate_node::engine::{Engine, Output};
 use quorate_storage::disk::simulated::{Medium, Random};
@@ -234,7 +234,7 @@ impl World {
     fn send_read(&mut self) {
         let request = self.next_request();
         if let Some(engine) = &mut self.engine {
-            engine.read(self.now, request);
+            engine.read(self.now, request, Consistency::Linearizable);
             self.reading.insert(request, self.acknowledged);
         }
     }
@@ -285,6 +285,9 @@ impl World {
                 }
                 attempt.end = End::Done { appended, at };
                 self.workload.learn(attempt);
+            }
+            Outcome::Unknown => {
+                self.unknown.insert(index);
             }
             // The refusal of a retry says nothing of the first try.
             Outcome::Refused(rejection) if !self.sent[index].again => {

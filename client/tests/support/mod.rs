@@ -4,6 +4,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod group;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,7 +23,7 @@ use quorate_core::time::Created;
 use quorate_net::endpoint::listen_on;
 use quorate_net::event_frames::checksum;
 use quorate_net::memory::Network;
-use quorate_net::wire::{ClientLimits, Kind, Reply, Request, Welcome};
+use quorate_net::wire::{ClientLimits, Kind, LeaderHint, MemberAddress, Reply, Request, Welcome};
 use quorate_net::{Frame, FrameReceiver, Identity};
 
 pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
@@ -38,18 +40,11 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn start() -> Self {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("quorate-client-test-{}-{count}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
+        let folder = folder();
         let (identity, _) = Identity::development(&folder, &[], SystemTime::now()).unwrap();
         let network = Network::new();
         let endpoint = listen_on(network.socket(), Arc::new(TokioRuntime), &identity).unwrap();
-        let log = LogId {
-            cluster: ClusterId::from_bytes([0xC1; 16]),
-            group: GroupId::from_wire(1),
-            lineage: Lineage::from_bytes([0x11; 16]),
-        };
+        let log = log();
         Self { network, endpoint, folder, log }
     }
 
@@ -68,22 +63,14 @@ impl Node {
 
     /// A client, and its session as the node sees it.
     pub(crate) async fn connect(&self) -> (Client, Session) {
-        let socket = self.network.socket();
-        let endpoint = Endpoint::new_with_abstract_socket(
-            EndpointConfig::default(),
-            None,
-            socket,
-            Arc::new(TokioRuntime),
-        )
-        .unwrap();
+        let endpoint = client_endpoint(&self.network);
         let options = Options {
             ca: Some(self.folder.join("ca.pem")),
             deadline: DEADLINE,
             ..Options::default()
         };
-        let address = self.endpoint.local_addr().unwrap();
-        let uri = "quorate://127.0.0.1:2113";
-        let client = Client::connect_over(endpoint, address, uri, options);
+        let uri = format!("quorate://{}", self.endpoint.local_addr().unwrap());
+        let client = Client::connect_over(endpoint, &uri, options);
         let (client, session) = tokio::join!(client, self.accept());
         (client.expect("it was welcomed"), session)
     }
@@ -93,15 +80,8 @@ impl Node {
         let connection = self.connection().await;
         let mut stream = Stream::accept(&connection).await;
         assert_eq!(stream.frame().await.kind(), Kind::Hello);
-        stream
-            .reply(&Reply::Welcome(Welcome {
-                log: self.log,
-                node: NodeId::from_wire(1),
-                version: "0.1.0",
-                committed: Position::from_wire(COMMITTED),
-                limits: ClientLimits::from(&Limits::TINY),
-            }))
-            .await;
+        let leader = Some(LeaderHint { epoch: 1, node: 1 });
+        stream.reply(&welcome(self.log, 1, leader, Vec::new())).await;
         Session { connection, stream }
     }
 
@@ -120,6 +100,45 @@ impl Drop for Node {
     fn drop(&mut self) {
         std::fs::remove_dir_all(&self.folder).unwrap();
     }
+}
+
+pub(crate) fn welcome(
+    log: LogId,
+    node: u64,
+    leader: Option<LeaderHint>,
+    members: Vec<MemberAddress>,
+) -> Reply<'static> {
+    Reply::Welcome(Box::new(Welcome {
+        log,
+        node: NodeId::from_wire(node),
+        name: format!("n{node}"),
+        version: "0.1.0".into(),
+        committed: Position::from_wire(COMMITTED),
+        limits: ClientLimits::from(&Limits::TINY),
+        leader,
+        members,
+    }))
+}
+
+pub(crate) fn log() -> LogId {
+    LogId {
+        cluster: ClusterId::from_bytes([0xC1; 16]),
+        group: GroupId::from_wire(1),
+        lineage: Lineage::from_bytes([0x11; 16]),
+    }
+}
+
+/// A folder of its own for each test.
+pub(crate) fn folder() -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    std::env::temp_dir().join(format!("quorate-client-test-{}-{count}", std::process::id()))
+}
+
+/// A client's endpoint on a network.
+pub(crate) fn client_endpoint(network: &Network) -> Endpoint {
+    let (config, socket) = (EndpointConfig::default(), network.socket());
+    Endpoint::new_with_abstract_socket(config, None, socket, Arc::new(TokioRuntime)).unwrap()
 }
 
 /// A client's session as the node sees it.
@@ -159,6 +178,24 @@ impl Stream {
     async fn accept(connection: &Connection) -> Self {
         let (send, receive) = connection.accept_bi().await.expect("the client opens a stream");
         Self { send, receiver: FrameReceiver::new(receive, 1 << 20) }
+    }
+
+    /// As [`Stream::accept`]; `None` where the connection is over.
+    async fn try_accept(connection: &Connection) -> Option<Self> {
+        let (send, receive) = connection.accept_bi().await.ok()?;
+        Some(Self { send, receiver: FrameReceiver::new(receive, 1 << 20) })
+    }
+
+    /// As [`Stream::frame`]; `None` where the stream is over.
+    async fn try_frame(&mut self) -> Option<Frame> {
+        self.receiver.next().await.ok().flatten()
+    }
+
+    /// As [`Stream::reply`]; whether the client reads.
+    async fn try_reply(&mut self, reply: &Reply<'_>) -> bool {
+        let mut bytes = Vec::new();
+        reply.encode(&mut bytes);
+        self.send.write_all(&bytes).await.is_ok()
     }
 
     pub(crate) async fn frame(&mut self) -> Frame {

@@ -1,31 +1,29 @@
 //! The commit rule: an entry is committed once a quorum has it on stable storage.
 
-use super::progress::Progress;
-use super::quorum::Quorum;
 use crate::id::LogIndex;
+use crate::member::MEMBERS_MAX;
 
-/// The last entry that a quorum has on stable storage.
-pub(crate) fn reached(progress: &[Progress], quorum: Quorum) -> LogIndex {
-    // The best of those that at least a quorum has reached. Groups are small: no sorting.
-    let held_by = |index: LogIndex| progress.iter().filter(|p| p.durable() >= index).count();
-    progress
-        .iter()
-        .map(Progress::durable)
-        .filter(|index| held_by(*index) >= quorum.commit)
-        .max()
-        .unwrap_or(LogIndex::ZERO)
+/// The last entry that so many nodes have on stable storage.
+///
+/// - `durable`: for each voter the last entry that it has, with all before it
+/// - `quorum`: how many must have it
+pub(crate) fn reached(durable: impl Iterator<Item = LogIndex>, quorum: usize) -> LogIndex {
+    let mut sorted = [LogIndex::ZERO; MEMBERS_MAX];
+    for (slot, index) in sorted.iter_mut().zip(durable) {
+        *slot = index;
+    }
+    sorted.sort_unstable_by(|a, b| b.cmp(a));
+    sorted[quorum - 1]
 }
 
 #[cfg(test)]
 mod tests {
-    use alloc::vec::Vec;
-
     use super::*;
+    use crate::consensus::quorum::Quorum;
 
     fn check(durable: &[u64], expected: u64) {
-        let progress: Vec<_> =
-            durable.iter().map(|index| Progress::new(LogIndex::from_wire(*index))).collect();
-        let reached = reached(&progress, Quorum::of(progress.len()));
+        let quorum = Quorum::of(durable.len()).commit;
+        let reached = reached(durable.iter().map(|it| LogIndex::from_wire(*it)), quorum);
         assert_eq!(reached.get(), expected, "{durable:?}");
     }
 

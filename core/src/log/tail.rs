@@ -1,14 +1,18 @@
-//! The end of the log in memory: what is being gathered, what is being written, and what was just
-//! committed and is still lent to the shell.
+//! The end of the log in memory: what is being gathered, what is being written, what is not
+//! committed, and what was just committed and is still lent to the shell.
 //!
-//! Group commit is nothing but back-pressure: while the disk is busy, appends gather; when it has
-//! room, what has gathered becomes one entry. No timer is involved.
+//! Group commit is nothing but back-pressure: while the disks are busy, appends gather; when there
+//! is room, what has gathered becomes one entry. No timer is involved.
+//!
+//! An entry leaves memory once it is committed *and* on this node's disk: until then the shell's
+//! log can't be asked for it, or a later leader may replace it.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
-use crate::id::{Epoch, LogIndex, Position};
+use crate::id::{ChainHash, Epoch, LogIndex, Position};
 use crate::log::entry::{EntryHeader, EntryKind, LogEnd, LogId, RECORD_FIXED_BYTES};
+use crate::message::Tip;
 
 /// What gathers until it becomes the next entry.
 #[derive(Debug, Default)]
@@ -25,10 +29,13 @@ struct Entry {
     body: Vec<u8>,
 }
 
-/// The end of the log. Entries are, oldest first: lent, in flight, sealed and not yet submitted.
+/// The end of the log. Entries are, oldest first: committed and lent or not yet written, then not
+/// committed; of both kinds those up to `submitted` were handed to the disk.
 #[derive(Debug, Default)]
 pub(crate) struct Tail {
     log: LogId,
+    /// Before the first entry in memory.
+    released: LogEnd,
     entries: VecDeque<Entry>,
     gathering: Gathering,
     /// Behind the last sealed entry.
@@ -37,8 +44,10 @@ pub(crate) struct Tail {
     committed: LogEnd,
     /// The last entry whose write was asked for.
     submitted: LogIndex,
-    /// Bytes of the bodies that are not committed, what gathers not included.
-    pending_bytes: u64,
+    /// Bytes of the bodies in memory that are not committed or not written.
+    held_bytes: u64,
+    /// Up to where entries are committed and written: those count as held no more.
+    settled: LogIndex,
     /// Emptied bodies, so that the steady state takes no memory from the allocator.
     spare: Vec<Vec<u8>>,
 }
@@ -49,9 +58,24 @@ const SPARE_MAX: usize = 8;
 const SPARE_BYTES_MAX: usize = 4 << 20;
 
 impl Tail {
-    /// Behind a recovered log that ends here.
-    pub(crate) fn open(log: LogId, end: LogEnd) -> Self {
-        Self { log, end, committed: end, submitted: end.index, ..Self::default() }
+    /// Behind the last entry of a recovered log that is known to be committed. The entries behind
+    /// it are on disk, and are added by [`Tail::recover`].
+    pub(crate) fn open(log: LogId, committed: LogEnd) -> Self {
+        Self {
+            log,
+            released: committed,
+            end: committed,
+            committed,
+            submitted: committed.index,
+            settled: committed.index,
+            ..Self::default()
+        }
+    }
+
+    /// An entry that is on disk, but not known to be committed.
+    pub(crate) fn recover(&mut self, header: &EntryHeader, body: &[u8]) {
+        self.push(header, body);
+        self.submitted = header.index;
     }
 
     /// The index that the next entry will have.
@@ -69,9 +93,25 @@ impl Tail {
         &self.committed
     }
 
+    /// The last entry whose write was asked for.
+    pub(crate) const fn submitted(&self) -> LogIndex {
+        self.submitted
+    }
+
+    /// Which log it is.
+    pub(crate) const fn log(&self) -> &LogId {
+        &self.log
+    }
+
     /// What gathers.
     pub(crate) const fn gathering(&mut self) -> &mut Gathering {
         &mut self.gathering
+    }
+
+    /// Forgets what has gathered.
+    pub(crate) fn clear_gathering(&mut self) {
+        self.gathering.body.clear();
+        self.gathering.event_count = 0;
     }
 
     /// Where an event that gathers stands, as far as that is known: the header of its record grows
@@ -83,9 +123,9 @@ impl Tail {
         start.plus(RECORD_FIXED_BYTES + offset as u64)
     }
 
-    /// Bytes of bodies that are not committed.
+    /// Bytes of bodies that are not committed or not on this node's disk.
     pub(crate) fn pending_bytes(&self) -> u64 {
-        self.pending_bytes + self.gathering.body.len() as u64
+        self.held_bytes + self.gathering.body.len() as u64
     }
 
     /// Bytes that have gathered.
@@ -124,9 +164,31 @@ impl Tail {
             chain: self.end.chain,
         };
         header.chain = header.expected_chain(&self.log, &body);
-        self.end = LogEnd::after(&header);
-        self.pending_bytes += body.len() as u64;
-        self.entries.push_back(Entry { header, body });
+        self.add(Entry { header, body })
+    }
+
+    /// Takes in an entry of another node's, which follows on this end.
+    pub(crate) fn push(&mut self, header: &EntryHeader, content: &[u8]) {
+        let mut body = self.spare.pop().unwrap_or_default();
+        body.extend_from_slice(content);
+        self.add(Entry { header: *header, body });
+    }
+
+    /// Whether an entry of another node's is what its chain says, and follows on this end.
+    pub(crate) fn fits(&self, header: &EntryHeader, body: &[u8]) -> bool {
+        header.index == self.next_index()
+            && header.position == self.end.position
+            && header.previous_chain == self.end.chain
+            && header.events_before == self.end.events
+            && header.epoch >= self.end.epoch
+            && header.body_bytes as usize == body.len()
+            && header.chain == header.expected_chain(&self.log, body)
+    }
+
+    fn add(&mut self, entry: Entry) -> &EntryHeader {
+        self.end = LogEnd::after(&entry.header);
+        self.held_bytes += entry.body.len() as u64;
+        self.entries.push_back(entry);
         &self.entries.back().expect("one was pushed").header
     }
 
@@ -144,7 +206,7 @@ impl Tail {
         index <= self.submitted
     }
 
-    /// An entry that is not committed, or was just now.
+    /// An entry that is in memory: not committed, not written, or committed just now.
     ///
     /// # Panics
     ///
@@ -154,57 +216,111 @@ impl Tail {
         (&entry.header, &entry.body)
     }
 
+    /// Whether an entry is in memory.
+    pub(crate) fn holds(&self, index: LogIndex) -> bool {
+        index > self.released.index && index <= self.end.index
+    }
+
+    /// The chain up to and with an entry, where it is known without reading the log.
+    pub(crate) fn chain_at(&self, index: LogIndex) -> Option<ChainHash> {
+        if index == self.released.index {
+            return Some(self.released.chain);
+        }
+        self.holds(index).then(|| self.entry(index).0.chain)
+    }
+
+    /// The place of an entry in the log, where it is known without reading the log.
+    pub(crate) fn tip_at(&self, index: LogIndex) -> Option<Tip> {
+        self.chain_at(index).map(|chain| Tip { index, chain })
+    }
+
     fn place(&self, index: LogIndex) -> usize {
-        let first = self.entries.front().expect("an entry is lent until its turn is over");
-        let place = index.get().checked_sub(first.header.index.get());
+        let place = index.get().checked_sub(self.released.index.get() + 1);
         usize::try_from(place.expect("a released entry is in the shell's log only"))
             .expect("an index into memory")
     }
 
     /// Commits one more entry.
-    pub(crate) fn commit_next(&mut self) -> &EntryHeader {
+    pub(crate) fn commit_next(&mut self) -> (&EntryHeader, &[u8]) {
         let place = self.place(self.committed.index.next());
         let entry = &self.entries[place];
         self.committed = LogEnd::after(&entry.header);
-        self.pending_bytes -= entry.body.len() as u64;
-        &entry.header
+        (&entry.header, &entry.body)
     }
 
-    /// Takes back what was lent: the committed entries.
-    pub(crate) fn release(&mut self) {
-        while self.entries.front().is_some_and(|entry| entry.header.index <= self.committed.index) {
-            let mut body = self.entries.pop_front().expect("there is one").body;
-            if self.spare.len() < SPARE_MAX && body.capacity() <= SPARE_BYTES_MAX {
-                body.clear();
-                self.spare.push(body);
-            }
+    /// Counts entries as held no more.
+    ///
+    /// - `durable`: every entry up to it is on this node's disk
+    pub(crate) fn settle(&mut self, durable: LogIndex) {
+        let settled = durable.min(self.committed.index);
+        while self.settled < settled {
+            self.settled = self.settled.next();
+            let place = self.place(self.settled);
+            self.held_bytes -= self.entries[place].body.len() as u64;
         }
+    }
+
+    /// Takes back what was lent: entries that are committed and on this node's disk.
+    pub(crate) fn release(&mut self) {
+        while self.released.index < self.settled {
+            let entry = self.entries.pop_front().expect("what is settled was in memory");
+            self.released = LogEnd::after(&entry.header);
+            self.keep_spare(entry.body);
+        }
+    }
+
+    fn keep_spare(&mut self, mut body: Vec<u8>) {
+        if self.spare.len() < SPARE_MAX && body.capacity() <= SPARE_BYTES_MAX {
+            body.clear();
+            self.spare.push(body);
+        }
+    }
+
+    /// Removes every entry behind this one from memory. Gives the new end, and whether entries are
+    /// removed whose write was asked for.
+    ///
+    /// # Panics
+    ///
+    /// Where a committed entry would be removed.
+    pub(crate) fn truncate(&mut self, index: LogIndex) -> (LogEnd, bool) {
+        assert!(index >= self.committed.index, "what is committed is never removed");
+        assert!(index <= self.end.index, "what is kept exists");
+        assert!(self.gathering.event_count == 0, "who truncates does not lead");
+        while self.end.index > index {
+            let entry = self.entries.pop_back().expect("what is not committed is in memory");
+            self.held_bytes -= entry.body.len() as u64;
+            let before = self.entries.back().map(|entry| LogEnd::after(&entry.header));
+            self.end = before.unwrap_or(self.released);
+            self.keep_spare(entry.body);
+        }
+        let was_submitted = self.submitted > index;
+        self.submitted = self.submitted.min(index);
+        (self.end, was_submitted)
     }
 
     /// The invariants between any two inputs.
     pub(crate) fn check(&self) {
-        let mut pending = 0;
-        let mut before: Option<&EntryHeader> = None;
+        let mut held = 0;
+        let mut before = self.released;
         for Entry { header, body } in &self.entries {
             assert!(header.body_bytes as usize == body.len(), "a header fits its body");
             assert!(header.chain == header.expected_chain(&self.log, body), "the chain holds");
-            if let Some(before) = before {
-                assert!(header.index == before.index.next(), "indexes have no gap");
-                assert!(header.position == before.end(), "records have no gap");
-                assert!(header.previous_chain == before.chain, "chains are linked");
-                assert!(header.events_before == LogEnd::after(before).events, "events add up");
+            assert!(header.index == before.index.next(), "indexes have no gap");
+            assert!(header.position == before.position, "records have no gap");
+            assert!(header.previous_chain == before.chain, "chains are linked");
+            assert!(header.events_before == before.events, "events add up");
+            assert!(header.epoch >= before.epoch, "epochs grow along the log");
+            if header.index > self.settled {
+                held += body.len() as u64;
             }
-            if header.index > self.committed.index {
-                pending += body.len() as u64;
-            }
-            before = Some(header);
+            before = LogEnd::after(header);
         }
-        if let Some(last) = before {
-            assert!(self.end == LogEnd::after(last), "the end is behind the last entry");
-        }
-        assert!(pending == self.pending_bytes, "pending bytes add up");
+        assert!(self.end == before, "the end is behind the last entry");
+        assert!(held == self.held_bytes, "held bytes add up");
+        assert!(self.released.index <= self.settled, "what is in use stays in memory");
+        assert!(self.settled <= self.committed.index, "what is settled is committed");
         assert!(self.committed.index <= self.end.index, "what is committed exists");
-        assert!(self.committed.index <= self.submitted, "what is committed was written");
+        assert!(self.settled <= self.submitted, "what is settled was written");
         assert!(self.submitted <= self.end.index, "what is submitted exists");
         assert!(
             (self.gathering.event_count == 0) == self.gathering.body.is_empty(),
@@ -222,6 +338,8 @@ impl Tail {
             self.committed.index.get(),
             self.committed.position.get(),
             self.submitted.get(),
+            self.released.index.get(),
+            self.settled.get(),
             u64::from(self.gathering.event_count),
         ];
         for number in numbers {

@@ -32,6 +32,17 @@ pub(super) enum Answer {
 }
 
 impl Answer {
+    /// As if all were well: a deliberate mistake.
+    pub(super) fn outcome_now(self) -> Outcome {
+        let (first, last, duplicate) = match self {
+            Self::Settled(outcome) => return outcome,
+            Self::Holds => (None, None, false),
+            Self::Written { first, last, duplicate, .. } => (Some(first), Some(last), duplicate),
+        };
+        let position = crate::id::Position::START;
+        Outcome::Appended(Appended { first, last, position, duplicate })
+    }
+
     fn outcome(self, entry: &EntryHeader) -> Outcome {
         match self {
             Self::Written { first, last, offset, duplicate } => Outcome::Appended(Appended {
@@ -99,6 +110,16 @@ impl Answers {
         if self.spare.len() < SPARE_MAX {
             self.spare.push(list);
         }
+    }
+
+    /// Gives out all that wait, since what they wait for may never be.
+    pub(super) fn give_up(&mut self, mut tell: impl FnMut(RequestId, Answer)) {
+        for mut list in self.lists.drain(..) {
+            for (request, answer) in list.drain(..) {
+                tell(request, answer);
+            }
+        }
+        self.count = 0;
     }
 
     /// The invariants between any two inputs.

@@ -161,6 +161,14 @@ impl Heads {
         self.evict(pins);
     }
 
+    /// Forgets all of them.
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+        self.table.clear();
+        self.hand = 0;
+        self.metadata_bytes = 0;
+    }
+
     fn find(&self, key: StreamKey) -> Option<usize> {
         let found = self.table.find(key.hash(), |place| self.slots[*place as usize].key == key);
         found.map(|place| *place as usize)

@@ -24,6 +24,8 @@ pub(crate) struct Recent {
     pub(crate) revision: Revision,
     /// Its place in the log; provisional while its entry gathers.
     pub(crate) position: Position,
+    /// The serial number of the event before it that has the same stream and id.
+    older: Option<u64>,
 }
 
 /// The window.
@@ -77,13 +79,51 @@ impl RecentIds {
         }
         let hash = self.keys.event(stream, id);
         let serial = self.first + self.events.len() as u64;
-        self.events.push_back(Recent { id, stream, hash, revision, position });
         let Self { events, first, table, .. } = self;
         let at = |serial: u64| &events[(serial - *first) as usize];
-        if let Some(older) = table.find_mut(hash, |older| at(*older).is(stream, id)) {
-            *older = serial;
-        } else {
+        let known = table.find_mut(hash, |older| at(*older).is(stream, id));
+        let older = known.as_deref().copied();
+        if let Some(known) = known {
+            *known = serial;
+        }
+        events.push_back(Recent { id, stream, hash, revision, position, older });
+        if older.is_none() {
+            let at = |serial: u64| &events[(serial - *first) as usize];
             table.insert_unique(hash, serial, |serial| at(*serial).hash);
+        }
+    }
+
+    /// Adds the events of an entry that another leader has made.
+    pub(crate) fn follow(&mut self, entry: &EntryHeader, body: &[u8]) {
+        match entry.kind {
+            EntryKind::Epoch => {}
+            EntryKind::Events => {
+                for frame in event::frames(body) {
+                    let (offset, frame) = frame.expect("a body that fits its chain holds frames");
+                    let position = entry.body_position().plus(offset as u64);
+                    let stream = self.keys.stream(frame.stream());
+                    self.push(stream, frame.id(), frame.revision(), position);
+                }
+            }
+        }
+    }
+
+    /// Removes the events from here on, which will not be.
+    pub(crate) fn truncate(&mut self, from: Position) {
+        while self.events.back().is_some_and(|newest| newest.position >= from) {
+            let newest = self.events.pop_back().expect("there is one");
+            let serial = self.first + self.events.len() as u64;
+            let entry = self.table.find_entry(newest.hash, |known| *known == serial);
+            let mut entry = entry.expect("the newest event of an id is in the table");
+            match newest.older.filter(|older| *older >= self.first) {
+                Some(older) => *entry.get_mut() = older,
+                None => {
+                    entry.remove();
+                }
+            }
+        }
+        if self.events.is_empty() {
+            self.start = from;
         }
     }
 

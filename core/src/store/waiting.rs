@@ -161,6 +161,15 @@ impl Waiting {
         assert!(line.held.is_empty(), "nobody is forgotten");
     }
 
+    /// Gives all of them up, in no order that matters.
+    pub(crate) fn give_up(&mut self) -> Vec<RequestId> {
+        let lines = core::mem::take(&mut self.lines);
+        let held = lines.into_values().flat_map(|line| line.held);
+        let requests = held.map(|held| held.request).collect();
+        *self = Self::default();
+        requests
+    }
+
     /// Whether the first of this line waits for the head.
     pub(crate) fn wants_head(&self, key: StreamKey) -> bool {
         self.lines.get(&key).is_some_and(|line| line.blocker == Blocker::Head)

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use quorate_core::event::{self, ContentType, EventFrame, NewEvent};
-use quorate_core::id::{DiskId, EventId, LogIndex, NodeId, Position, Revision};
-use quorate_core::input::{Boot, HardState, LoadedHead};
+use quorate_core::id::{DiskId, Epoch, EventId, LogIndex, NodeId, Position, Revision};
+use quorate_core::input::{Boot, HardState, LoadedHead, Voter};
 use quorate_core::log::entry::{EntryHeader, EntryKind, LogEnd, LogId};
 use quorate_core::store::name;
 use quorate_core::time::{Created, Now};
+use quorate_core::timing::Timing;
 use quorate_core::{Effect, Effects, Input, Limits, Replica};
 
 /// A replica, and the world as it has made it.
@@ -88,6 +89,11 @@ impl Shell {
                 | Effect::ServeRead { .. }
                 | Effect::RefuseRead { .. }
                 | Effect::Notice(_) => {}
+                Effect::Send { .. }
+                | Effect::SendFromLog { .. }
+                | Effect::Truncate { .. }
+                | Effect::Transferred { .. }
+                | Effect::Halt(_) => panic!("a group of one has no use for {effect:?}"),
             }
         }
         effects
@@ -95,12 +101,12 @@ impl Shell {
 
     fn commit(&mut self, index: LogIndex, end: Position) {
         assert!(index > self.committed, "commits grow");
-        let booted = self.committed;
+        let before = self.committed;
         self.committed = index;
         assert_eq!(self.end().position, end);
         for (header, body) in self.committed_entries() {
             assert!(self.durable.contains(&header.index), "what is committed is durable");
-            if header.index > booted && header.epoch == self.hard_state.epoch {
+            if header.index > before {
                 assert_eq!(self.replica.entry(header.index), (header, body.as_slice()));
             }
         }
@@ -129,19 +135,23 @@ impl Shell {
     /// Starts a fresh replica behind what is on stable storage without a gap.
     pub(crate) fn restart(&mut self) -> Vec<Effect> {
         self.forget_all_but(&self.survivors());
-        self.committed = LogIndex::ZERO;
+        let end = self.log.last().map_or(LogEnd::default(), |(header, _)| LogEnd::after(header));
+        self.committed = end.index;
         self.replica = Replica::new(self.limits);
         self.effects = Effects::new();
         for (header, body) in &self.log[self.recovered_from()..] {
-            let input = Input::Recovered { entry: header, body };
+            let input = Input::Recovered { entry: header, body, committed: true };
             self.replica.step(self.now, input, &mut self.effects);
         }
         let boot = Boot {
+            voters: &[Voter { node: NodeId::from_wire(1), rank: 0 }],
+            timing: Timing::TINY,
+            committed: end,
             node: NodeId::from_wire(1),
             disk: DiskId::from_bytes([1; 16]),
             log: LogId::default(),
             hard_state: self.hard_state,
-            end: self.log.last().map_or(LogEnd::default(), |(header, _)| LogEnd::after(header)),
+            end,
             seed: [7; 32],
         };
         self.step(Input::Boot(&boot))
@@ -150,8 +160,7 @@ impl Shell {
     /// Starts, and goes on to where appends are taken.
     pub(crate) fn restart_until_ready(&mut self) {
         self.restart();
-        let epoch = self.hard_state.epoch;
-        for effect in self.step(Input::HardStateWritten { epoch }) {
+        for effect in self.hard_state_written() {
             if let Effect::WriteEntry(index) = effect {
                 self.written(index);
             }
@@ -160,7 +169,12 @@ impl Shell {
     }
 
     pub(crate) fn hard_state_written(&mut self) -> Vec<Effect> {
-        self.step(Input::HardStateWritten { epoch: self.hard_state.epoch })
+        self.step(Input::HardStateWritten(self.hard_state))
+    }
+
+    /// The newest epoch.
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.hard_state.epoch
     }
 
     /// The first entry that the window of recent ids needs.

@@ -1,6 +1,6 @@
 //! The archives of values that several messages share, and their way to the core's types and back.
 
-use quorate_core::id::{Position, Revision};
+use quorate_core::id::{NodeId, Position, Revision};
 use quorate_core::request::{Appended, Bound, Expected, Rejection};
 use rkyv::{Archive, Serialize};
 
@@ -119,6 +119,7 @@ pub(super) enum RejectionBody {
     InvalidMetadata,
     InvalidEvent,
     Damaged,
+    NotLeader { leader: Option<u64> },
 }
 
 impl From<&Rejection> for RejectionBody {
@@ -143,6 +144,7 @@ impl From<&Rejection> for RejectionBody {
             Rejection::InvalidMetadata => Self::InvalidMetadata,
             Rejection::InvalidEvent => Self::InvalidEvent,
             Rejection::Damaged => Self::Damaged,
+            Rejection::NotLeader { leader } => Self::NotLeader { leader: leader.map(NodeId::get) },
         }
     }
 }
@@ -170,6 +172,9 @@ impl From<&ArchivedRejectionBody> for Rejection {
             ArchivedRejectionBody::InvalidMetadata => Self::InvalidMetadata,
             ArchivedRejectionBody::InvalidEvent => Self::InvalidEvent,
             ArchivedRejectionBody::Damaged => Self::Damaged,
+            ArchivedRejectionBody::NotLeader { leader } => {
+                Self::NotLeader { leader: number(leader).map(NodeId::from_wire) }
+            }
         }
     }
 }

@@ -24,9 +24,12 @@ use super::{Kind, without_payload};
 use crate::frame::{Frame, WireError};
 
 pub use consensus::encode_message;
-pub use entries::{ENTRIES_MAX, ENTRY_HEADER_BYTES, encode_append, entries_payload_bytes_max};
+pub use entries::{
+    ENTRIES_MAX, ENTRY_HEADER_BYTES, encode_append, encode_append_head, entries_payload_bytes_max,
+    push_entry,
+};
 pub use hello::{
-    ADDRESS_BYTES_MAX, Founding, Lane, MESSAGE_BYTES_MAX, PeerHello, VERSION_BYTES_MAX,
+    ADDRESS_BYTES_MAX, Founding, HelloState, Lane, MESSAGE_BYTES_MAX, PeerHello, VERSION_BYTES_MAX,
 };
 pub use kind::PeerKind;
 

@@ -2,6 +2,7 @@
 //!
 //! These are archived as they stand: they are sent once per read, so they own their strings.
 
+use quorate_core::request::Consistency;
 use rkyv::{Archive, Deserialize, Serialize};
 
 /// What is read.
@@ -78,6 +79,23 @@ impl Filter {
     }
 }
 
+/// The archive of [`Consistency`].
+#[derive(Archive, Serialize, Deserialize)]
+#[rkyv(remote = Consistency)]
+enum ConsistencyBody {
+    Linearizable,
+    Committed,
+}
+
+impl From<ConsistencyBody> for Consistency {
+    fn from(body: ConsistencyBody) -> Self {
+        match body {
+            ConsistencyBody::Linearizable => Self::Linearizable,
+            ConsistencyBody::Committed => Self::Committed,
+        }
+    }
+}
+
 /// Opens a read.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Read {
@@ -93,6 +111,9 @@ pub struct Read {
     pub filter: Filter,
     /// Whether a link event is followed by the event that it points to.
     pub resolve_links: bool,
+    /// What it must see at least.
+    #[rkyv(with = ConsistencyBody)]
+    pub consistency: Consistency,
 }
 
 /// Opens a subscription.

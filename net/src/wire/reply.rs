@@ -9,6 +9,7 @@ use rkyv::with::InlineAsBox;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use super::body::{AppendedBody, RejectionBody, number};
+use super::group::{LeaderHint, MemberAddress, NAME_BYTES_MAX, are_within_bounds};
 use super::{
     CallId, ClientLimits, Kind, NodeStatus, access, decode_exact, encode, encode_head,
     without_body, without_payload,
@@ -19,7 +20,7 @@ use crate::frame::{Frame, WireError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply<'a> {
     /// The session is open.
-    Welcome(Welcome<'a>),
+    Welcome(Box<Welcome>),
     /// An append or delete is on stable storage.
     Appended {
         /// Which call.
@@ -83,21 +84,47 @@ pub enum Reply<'a> {
     NotFound,
     /// The stream to read is deleted for ever.
     Deleted,
+    /// What the node knows of the group has changed; sent on each open session, unasked.
+    Leader {
+        /// Who leads, as far as the node knows.
+        leader: Option<LeaderHint>,
+        /// The group's members.
+        members: Vec<MemberAddress>,
+    },
+    /// Another node leads now, as was asked.
+    Transferred {
+        /// Which call.
+        call: CallId,
+        /// The name of the node that led.
+        from: String,
+        /// The name of the node that leads now.
+        to: String,
+        /// Its reign.
+        epoch: u64,
+        /// How long nobody took appends.
+        took_us: u64,
+    },
 }
 
 /// Opens a session: who the node is, and what it takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Welcome<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Welcome {
     /// The group whose log it keeps.
     pub log: LogId,
     /// The node within the cluster.
     pub node: NodeId,
+    /// The node's name.
+    pub name: String,
     /// Version of its program.
-    pub version: &'a str,
+    pub version: String,
     /// The address behind the last committed entry.
     pub committed: Position,
     /// Bounds on what a client sends.
     pub limits: ClientLimits,
+    /// Who leads, as far as the node knows.
+    pub leader: Option<LeaderHint>,
+    /// The group's members, the node itself among them.
+    pub members: Vec<MemberAddress>,
 }
 
 /// What went wrong, for a program.
@@ -117,6 +144,10 @@ pub enum ErrorCode {
     Corruption,
     /// A fault of the node that the client can do nothing about.
     Internal,
+    /// The node lost the lead while the call was under way: the next leader may have it or not.
+    LeadershipLost,
+    /// The node does not lead, and only the leader can serve this.
+    NotLeader,
 }
 
 impl ErrorCode {
@@ -131,6 +162,8 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::Corruption => "corruption",
             Self::Internal => "internal",
+            Self::LeadershipLost => "leadership_lost",
+            Self::NotLeader => "not_leader",
         }
     }
 }
@@ -141,8 +174,8 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-#[derive(Archive, Serialize)]
-struct WelcomeBody<'a> {
+#[derive(Archive, Serialize, Deserialize)]
+struct WelcomeBody {
     cluster: [u8; 16],
     group: u64,
     lineage: [u8; 16],
@@ -155,8 +188,25 @@ struct WelcomeBody<'a> {
     event_metadata_bytes_max: u32,
     stream_metadata_bytes_max: u32,
     filter_bytes_max: u32,
-    #[rkyv(with = InlineAsBox)]
-    version: &'a str,
+    version: String,
+    name: String,
+    leader: Option<LeaderHint>,
+    members: Vec<MemberAddress>,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct LeaderBody {
+    leader: Option<LeaderHint>,
+    members: Vec<MemberAddress>,
+}
+
+#[derive(Archive, Serialize, Deserialize)]
+struct TransferredBody {
+    call: u64,
+    from: String,
+    to: String,
+    epoch: u64,
+    took_us: u64,
 }
 
 #[derive(Archive, Serialize)]
@@ -251,6 +301,21 @@ impl<'a> Reply<'a> {
             }
             Self::NotFound => encode(out, Kind::NotFound, &(), &[]),
             Self::Deleted => encode(out, Kind::Deleted, &(), &[]),
+            Self::Leader { leader, members } => {
+                assert!(are_within_bounds(members), "a group keeps to its bounds");
+                let body = LeaderBody { leader: *leader, members: members.clone() };
+                encode(out, Kind::Leader, &body, &[]);
+            }
+            Self::Transferred { call, from, to, epoch, took_us } => {
+                let body = TransferredBody {
+                    call: call.get(),
+                    from: from.clone(),
+                    to: to.clone(),
+                    epoch: *epoch,
+                    took_us: *took_us,
+                };
+                encode(out, Kind::Transferred, &body, &[]);
+            }
         }
     }
 
@@ -276,7 +341,16 @@ impl<'a> Reply<'a> {
                 let call = CallId::new(body.call.to_native());
                 Ok(Self::Refused { call, rejection: (&body.rejection).into() })
             }
-            Kind::Welcome => Welcome::decode(frame).map(Self::Welcome),
+            Kind::Welcome => Welcome::decode(frame).map(Box::new).map(Self::Welcome),
+            Kind::Leader => {
+                let LeaderBody { leader, members } = decode_exact(frame)?;
+                within_bounds(frame, &members)?;
+                Ok(Self::Leader { leader, members })
+            }
+            Kind::Transferred => {
+                let TransferredBody { call, from, to, epoch, took_us } = decode_exact(frame)?;
+                Ok(Self::Transferred { call: CallId::new(call), from, to, epoch, took_us })
+            }
             Kind::StatusReply => {
                 let body: StatusReplyBody = decode_exact(frame)?;
                 Ok(Self::Status { call: CallId::new(body.call), status: Box::new(body.status) })
@@ -305,7 +379,8 @@ impl<'a> Reply<'a> {
             | Kind::Delete
             | Kind::Status
             | Kind::Read
-            | Kind::Subscribe => Err(WireError::UnexpectedKind { kind: frame.kind() }),
+            | Kind::Subscribe
+            | Kind::Transfer => Err(WireError::UnexpectedKind { kind: frame.kind() }),
         }
     }
 }
@@ -320,12 +395,19 @@ fn decode_failed(frame: &Frame) -> Result<Reply<'_>, WireError> {
         ArchivedErrorCode::Overloaded => ErrorCode::Overloaded,
         ArchivedErrorCode::Corruption => ErrorCode::Corruption,
         ArchivedErrorCode::Internal => ErrorCode::Internal,
+        ArchivedErrorCode::LeadershipLost => ErrorCode::LeadershipLost,
+        ArchivedErrorCode::NotLeader => ErrorCode::NotLeader,
     };
     Ok(Reply::Failed { call: number(&body.call).map(CallId::new), code, message: &body.message })
 }
 
-impl<'a> Welcome<'a> {
+fn within_bounds(frame: &Frame, members: &[MemberAddress]) -> Result<(), WireError> {
+    if are_within_bounds(members) { Ok(()) } else { Err(WireError::Body { kind: frame.kind() }) }
+}
+
+impl Welcome {
     fn encode(&self, out: &mut Vec<u8>) {
+        assert!(are_within_bounds(&self.members), "a group keeps to its bounds");
         let body = WelcomeBody {
             cluster: self.log.cluster.to_bytes(),
             group: self.log.group.get(),
@@ -339,31 +421,41 @@ impl<'a> Welcome<'a> {
             event_metadata_bytes_max: self.limits.event_metadata_bytes_max,
             stream_metadata_bytes_max: self.limits.stream_metadata_bytes_max,
             filter_bytes_max: self.limits.filter_bytes_max,
-            version: self.version,
+            version: self.version.clone(),
+            name: self.name.clone(),
+            leader: self.leader,
+            members: self.members.clone(),
         };
         encode(out, Kind::Welcome, &body, &[]);
     }
 
-    fn decode(frame: &'a Frame) -> Result<Self, WireError> {
-        let body = access::<ArchivedWelcomeBody<'_>>(frame, |body| body.version.len())?;
+    fn decode(frame: &Frame) -> Result<Self, WireError> {
+        let body: WelcomeBody = decode_exact(frame)?;
+        within_bounds(frame, &body.members)?;
+        if body.name.len() > NAME_BYTES_MAX {
+            return Err(WireError::Body { kind: frame.kind() });
+        }
         Ok(Self {
             log: LogId {
                 cluster: ClusterId::from_bytes(body.cluster),
-                group: GroupId::from_wire(body.group.to_native()),
+                group: GroupId::from_wire(body.group),
                 lineage: Lineage::from_bytes(body.lineage),
             },
-            node: NodeId::from_wire(body.node.to_native()),
-            version: &body.version,
-            committed: Position::from_wire(body.committed.to_native()),
+            node: NodeId::from_wire(body.node),
+            name: body.name,
+            version: body.version,
+            committed: Position::from_wire(body.committed),
             limits: ClientLimits {
-                event_bytes_max: body.event_bytes_max.to_native(),
-                append_bytes_max: body.append_bytes_max.to_native(),
-                stream_name_bytes_max: body.stream_name_bytes_max.to_native(),
-                event_type_bytes_max: body.event_type_bytes_max.to_native(),
-                event_metadata_bytes_max: body.event_metadata_bytes_max.to_native(),
-                stream_metadata_bytes_max: body.stream_metadata_bytes_max.to_native(),
-                filter_bytes_max: body.filter_bytes_max.to_native(),
+                event_bytes_max: body.event_bytes_max,
+                append_bytes_max: body.append_bytes_max,
+                stream_name_bytes_max: body.stream_name_bytes_max,
+                event_type_bytes_max: body.event_type_bytes_max,
+                event_metadata_bytes_max: body.event_metadata_bytes_max,
+                stream_metadata_bytes_max: body.stream_metadata_bytes_max,
+                filter_bytes_max: body.filter_bytes_max,
             },
+            leader: body.leader,
+            members: body.members,
         })
     }
 }

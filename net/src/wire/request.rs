@@ -3,9 +3,10 @@
 use quorate_core::id::{EventId, Position};
 use quorate_core::request::Expected;
 use rkyv::with::InlineAsBox;
-use rkyv::{Archive, Serialize};
+use rkyv::{Archive, Deserialize, Serialize};
 
 use super::body::{ExpectedBody, number};
+use super::group::NAME_BYTES_MAX;
 use super::{CallId, Kind, Read, Subscribe, access, decode_exact, encode, without_payload};
 use crate::frame::{Frame, WireError};
 
@@ -30,6 +31,13 @@ pub enum Request<'a> {
     Read(Read),
     /// Opens a subscription.
     Subscribe(Subscribe),
+    /// Asks the leader to give the lead away.
+    Transfer {
+        /// Comes back with the answer.
+        call: CallId,
+        /// The name of a node, or of a zone; `None` for whichever node is fittest.
+        to: Option<String>,
+    },
 }
 
 /// Adds events to a stream.
@@ -95,6 +103,12 @@ struct StatusBody {
     call: u64,
 }
 
+#[derive(Archive, Serialize, Deserialize)]
+struct TransferBody {
+    call: u64,
+    to: Option<String>,
+}
+
 impl<'a> Request<'a> {
     /// Appends it to `out` as one frame.
     pub fn encode(&self, out: &mut Vec<u8>) {
@@ -107,6 +121,10 @@ impl<'a> Request<'a> {
             }
             Self::Read(read) => encode(out, Kind::Read, read, &[]),
             Self::Subscribe(subscribe) => encode(out, Kind::Subscribe, subscribe, &[]),
+            Self::Transfer { call, to } => {
+                let body = TransferBody { call: call.get(), to: to.clone() };
+                encode(out, Kind::Transfer, &body, &[]);
+            }
         }
     }
 
@@ -132,6 +150,13 @@ impl<'a> Request<'a> {
             }
             Kind::Read => decode_exact(frame).map(Self::Read),
             Kind::Subscribe => decode_exact(frame).map(Self::Subscribe),
+            Kind::Transfer => {
+                let TransferBody { call, to } = decode_exact(frame)?;
+                if to.as_ref().is_some_and(|to| to.len() > NAME_BYTES_MAX) {
+                    return Err(WireError::Body { kind: frame.kind() });
+                }
+                Ok(Self::Transfer { call: CallId::new(call), to })
+            }
             Kind::Append
             | Kind::Welcome
             | Kind::Appended
@@ -146,7 +171,9 @@ impl<'a> Request<'a> {
             | Kind::FellBehind
             | Kind::End
             | Kind::NotFound
-            | Kind::Deleted => Err(WireError::UnexpectedKind { kind: frame.kind() }),
+            | Kind::Deleted
+            | Kind::Leader
+            | Kind::Transferred => Err(WireError::UnexpectedKind { kind: frame.kind() }),
         }
     }
 }

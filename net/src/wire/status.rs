@@ -24,6 +24,94 @@ pub struct Detail {
     pub value: String,
 }
 
+/// What a node is within its group.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It leads: it takes appends and has them copied.
+    Leader,
+    /// It copies what the leader sends.
+    Follower,
+    /// It stands for election.
+    Candidate,
+    /// It has no vote yet: its disk is new, or it must catch up first.
+    Learner,
+    /// Nobody knows: it has not been heard of.
+    Unknown,
+}
+
+impl Role {
+    /// A stable word for scripts.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Leader => "leader",
+            Self::Follower => "follower",
+            Self::Candidate => "candidate",
+            Self::Learner => "learner",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// How many the group can lose, one kind or the other, and go on taking appends.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tolerates {
+    /// Nodes.
+    pub nodes: u32,
+    /// Zones, with all nodes in them.
+    pub zones: u32,
+}
+
+/// A member of the group, as the node that tells sees it.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// The node within the cluster.
+    pub node: u64,
+    /// Its name.
+    pub name: String,
+    /// The zone that it stands in.
+    pub zone: String,
+    /// Where clients reach it, as `host:port`; empty where that is not known.
+    pub address: String,
+    /// What it is.
+    pub role: Role,
+    /// Index of the last entry on its disk.
+    pub durable_index: u64,
+    /// Index of the last entry that it knows to be committed.
+    pub committed_index: u64,
+    /// Events that it lacks.
+    pub lag_events: u64,
+    /// The time to it and back.
+    pub rtt_us: Option<u64>,
+    /// Since it was last heard of.
+    pub last_contact_ms: Option<u64>,
+    /// Whether it answers.
+    pub reachable: bool,
+    /// How its disk is, in a word or a sentence.
+    pub disk: String,
+}
+
+/// The group that the node belongs to, and its own part in it.
+#[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct GroupStatus {
+    /// The node's name.
+    pub name: String,
+    /// The zone that it stands in.
+    pub zone: String,
+    /// What it is.
+    pub role: Role,
+    /// The node that leads in the status' epoch, as far as this one knows.
+    pub leader: Option<u64>,
+    /// Nodes with a vote.
+    pub voters: u32,
+    /// What can be lost now.
+    pub tolerates: Tolerates,
+    /// Of a hundred appends, 99 were committed within this.
+    pub commit_p99_us: u64,
+    /// All members, the node itself among them.
+    pub members: Vec<MemberStatus>,
+}
+
 /// How a node is.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct NodeStatus {
@@ -55,6 +143,8 @@ pub struct NodeStatus {
     pub disk: String,
     /// What a person should know and perhaps mend, as sentences.
     pub warnings: Vec<String>,
+    /// Its group.
+    pub replication: GroupStatus,
     /// All else, in the order in which it is shown.
     pub details: Vec<Detail>,
 }

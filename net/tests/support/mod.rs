@@ -5,12 +5,13 @@ use quorate_core::event::{self, ContentType, NewEvent};
 use quorate_core::id::{ClusterId, EventId, GroupId, Lineage, NodeId, Position, Revision};
 use quorate_core::item::{self, ItemKind};
 use quorate_core::log::entry::LogId;
-use quorate_core::request::{Appended, Bound, Expected, Rejection};
+use quorate_core::request::{Appended, Bound, Consistency, Expected, Rejection};
 use quorate_core::time::Created;
 use quorate_net::event_frames::checksum;
 use quorate_net::wire::{
-    Append, CallId, ClientLimits, Delete, Detail, Direction, ErrorCode, Filter, NodeStatus, Read,
-    ReadFrom, Reply, Request, Serving, Subscribe, SubscribeFrom, Target, Welcome,
+    Append, CallId, ClientLimits, Delete, Detail, Direction, ErrorCode, Filter, GroupStatus,
+    LeaderHint, MemberAddress, MemberStatus, NodeStatus, Read, ReadFrom, Reply, Request, Role,
+    Serving, Subscribe, SubscribeFrom, Target, Tolerates, Welcome,
 };
 
 /// One event for the stream `flights`, unstamped.
@@ -66,6 +67,7 @@ pub(crate) fn requests(frames: &[u8]) -> Vec<(&'static str, Request<'_>)> {
         count: None,
         filter: Filter::StreamPrefixes(vec!["aircraft-".into(), "a".into()]),
         resolve_links: false,
+        consistency: Consistency::Linearizable,
     };
     let read_stream = Read {
         target: Target::Stream("flights".into()),
@@ -74,6 +76,7 @@ pub(crate) fn requests(frames: &[u8]) -> Vec<(&'static str, Request<'_>)> {
         count: Some(100),
         filter: Filter::None,
         resolve_links: true,
+        consistency: Consistency::Committed,
     };
     let subscribe = Subscribe {
         target: Target::All,
@@ -92,6 +95,8 @@ pub(crate) fn requests(frames: &[u8]) -> Vec<(&'static str, Request<'_>)> {
         ("read_all", Request::Read(read)),
         ("read_stream", Request::Read(read_stream)),
         ("subscribe", Request::Subscribe(subscribe)),
+        ("transfer", Request::Transfer { call: CallId::new(10), to: Some("zone-b".into()) }),
+        ("transfer_to_any", Request::Transfer { call: CallId::new(10), to: None }),
     ]
 }
 
@@ -106,7 +111,7 @@ pub(crate) fn replies(items: &[u8]) -> Vec<(&'static str, Reply<'_>)> {
     };
     let nothing = Appended { first: None, last: None, duplicate: true, ..appended };
     let mut replies = vec![
-        ("welcome", Reply::Welcome(welcome())),
+        ("welcome", Reply::Welcome(Box::new(welcome()))),
         ("appended", Reply::Appended { call, appended }),
         ("appended_nothing", Reply::Appended { call, appended: nothing }),
         ("status_reply", Reply::Status { call, status: Box::new(status()) }),
@@ -119,6 +124,9 @@ pub(crate) fn replies(items: &[u8]) -> Vec<(&'static str, Reply<'_>)> {
         ("end", Reply::End { next: Some(6), at_end: true }),
         ("not_found", Reply::NotFound),
         ("deleted", Reply::Deleted),
+        ("leader", Reply::Leader { leader: Some(leader()), members: members() }),
+        ("leader_unknown", Reply::Leader { leader: None, members: Vec::new() }),
+        ("transferred", transferred(call)),
     ];
     replies
         .extend(rejections().map(|(name, rejection)| (name, Reply::Refused { call, rejection })));
@@ -129,7 +137,27 @@ pub(crate) fn replies(items: &[u8]) -> Vec<(&'static str, Reply<'_>)> {
     replies
 }
 
-fn welcome() -> Welcome<'static> {
+fn transferred(call: CallId) -> Reply<'static> {
+    let (from, to) = ("n1".into(), "northern-node-2".into());
+    Reply::Transferred { call, from, to, epoch: 4, took_us: 1900 }
+}
+
+fn leader() -> LeaderHint {
+    LeaderHint { epoch: 3, node: 2 }
+}
+
+/// Members, whose texts are short and long.
+pub(crate) fn members() -> Vec<MemberAddress> {
+    let member = |node, name: &str, address: &str| MemberAddress {
+        node,
+        name: name.into(),
+        zone: "a".into(),
+        address: address.into(),
+    };
+    vec![member(1, "n1", "127.0.0.1:2113"), member(2, "northern-node-2", "")]
+}
+
+pub(crate) fn welcome() -> Welcome {
     Welcome {
         log: LogId {
             cluster: ClusterId::from_bytes([0xC1; 16]),
@@ -137,9 +165,12 @@ fn welcome() -> Welcome<'static> {
             lineage: Lineage::from_bytes([0x11; 16]),
         },
         node: NodeId::from_wire(1),
-        version: "0.1.0",
+        name: "n1".into(),
+        version: "0.1.0".into(),
         committed: Position::from_wire(8192),
         limits: ClientLimits::from(&Limits::PRODUCTION),
+        leader: Some(leader()),
+        members: members(),
     }
 }
 
@@ -159,7 +190,35 @@ fn status() -> NodeStatus {
         data: "/var/lib/quorate".into(),
         disk: "io_uring".into(),
         warnings: vec!["the disk is full".into()],
+        replication: group_status(),
         details: vec![Detail { name: "log_bytes".into(), value: "67108864".into() }],
+    }
+}
+
+fn group_status() -> GroupStatus {
+    let member = MemberStatus {
+        node: 2,
+        name: "northern-node-2".into(),
+        zone: "b".into(),
+        address: "127.0.0.1:2114".into(),
+        role: Role::Leader,
+        durable_index: 18,
+        committed_index: 17,
+        lag_events: 0,
+        rtt_us: Some(410),
+        last_contact_ms: None,
+        reachable: true,
+        disk: "ok".into(),
+    };
+    GroupStatus {
+        name: "n1".into(),
+        zone: "a".into(),
+        role: Role::Follower,
+        leader: Some(2),
+        voters: 3,
+        tolerates: Tolerates { nodes: 1, zones: 1 },
+        commit_p99_us: 900,
+        members: vec![member],
     }
 }
 
@@ -181,6 +240,7 @@ fn rejections() -> impl Iterator<Item = (&'static str, Rejection)> {
         ("refused_invalid_metadata", Rejection::InvalidMetadata),
         ("refused_invalid_event", Rejection::InvalidEvent),
         ("refused_damaged", Rejection::Damaged),
+        ("refused_not_leader", Rejection::NotLeader { leader: Some(NodeId::from_wire(2)) }),
     ]
     .into_iter()
 }
@@ -194,6 +254,8 @@ fn failures() -> impl Iterator<Item = (&'static str, ErrorCode)> {
         ("failed_overloaded", ErrorCode::Overloaded),
         ("failed_corruption", ErrorCode::Corruption),
         ("failed_internal", ErrorCode::Internal),
+        ("failed_leadership_lost", ErrorCode::LeadershipLost),
+        ("failed_not_leader", ErrorCode::NotLeader),
     ]
     .into_iter()
 }

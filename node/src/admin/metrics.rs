@@ -156,7 +156,15 @@ metrics! {
     end_position: "gauge" "quorate_log_end_position_bytes";
     /// Events in the log.
     events: "gauge" "quorate_log_events";
-    /// The epoch in which the node leads.
+    /// Appends whose fate the node can't tell, because it lost the lead meanwhile.
+    unknown: "counter" "quorate_appends_unknown_total";
+    /// Elections that the node has asked to win.
+    campaigns: "counter" "quorate_campaigns_total";
+    /// Times that the end of the log made room for a leader's.
+    truncations: "counter" "quorate_log_truncations_total";
+    /// Whether the node leads.
+    leads: "gauge" "quorate_leader";
+    /// The newest epoch that the node knows of.
     epoch: "gauge" "quorate_epoch";
     /// Events that the index keeps in memory, not yet in a file.
     index_memory_events: "gauge" "quorate_index_memory_events";
@@ -185,7 +193,7 @@ metrics! {
 }
 
 /// Names of the kinds of refusals, as they stand in the label.
-pub const REFUSALS: [&str; 12] = [
+pub const REFUSALS: [&str; 13] = [
     "wrong_revision",
     "corrupted_idempotency",
     "stream_deleted",
@@ -198,6 +206,7 @@ pub const REFUSALS: [&str; 12] = [
     "invalid_metadata",
     "invalid_event",
     "damaged",
+    "not_leader",
 ];
 
 const fn refusal_index(rejection: &Rejection) -> usize {
@@ -214,6 +223,7 @@ const fn refusal_index(rejection: &Rejection) -> usize {
         Rejection::InvalidMetadata => 9,
         Rejection::InvalidEvent => 10,
         Rejection::Damaged => 11,
+        Rejection::NotLeader { .. } => 12,
     }
 }
 

@@ -103,11 +103,13 @@ fn connect_failure(error: &ConnectError) -> Failure {
         | ConnectError::Protocol(_)
         | ConnectError::Ended { .. }
         | ConnectError::OtherLog { .. }
+        | ConnectError::NoNode { .. }
+        | ConnectError::NoLeader { .. }
         | ConnectError::Closed => Exit::Unreachable,
     };
     let failure = Failure::new(exit, error);
     match error {
-        ConnectError::NoAnswer { .. } => failure
+        ConnectError::NoAnswer { .. } | ConnectError::NoNode { .. } => failure
             .hint("Start a node with `quorate serve`, or say with --uri where one is running."),
         _ => failure,
     }
@@ -134,6 +136,7 @@ fn rejected(rejection: &Rejection) -> Failure {
         Rejection::Overloaded
         | Rejection::DiskFull
         | Rejection::NotReady
+        | Rejection::NotLeader { .. }
         | Rejection::TooLarge { .. }
         | Rejection::InvalidStreamName
         | Rejection::InvalidMetadata

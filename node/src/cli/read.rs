@@ -1,6 +1,6 @@
 //! `quorate read`: events of one stream, or of all, up to where the store ends now.
 
-use quorate_client::{Client, Direction, ReadFrom, ReadOptions, ReadStream, Target};
+use quorate_client::{Client, Consistency, Direction, ReadFrom, ReadOptions, ReadStream, Target};
 
 use super::connection::{self, Options};
 use super::failure::Failure;
@@ -80,5 +80,6 @@ fn read_options(arguments: &Arguments) -> Result<ReadOptions, Failure> {
         count: arguments.count,
         filter: arguments.selection.filter()?,
         resolve_links: arguments.selection.resolve_links,
+        consistency: Consistency::Linearizable,
     })
 }

@@ -132,7 +132,7 @@ fn duration(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate_net::wire::Detail;
+    use quorate_net::wire::{Detail, GroupStatus, Role, Tolerates};
 
     use super::*;
 
@@ -152,6 +152,16 @@ mod tests {
             data: "/var/lib/quorate".to_owned(),
             disk: "fallback".to_owned(),
             warnings: vec!["io_uring is refused".to_owned()],
+            replication: GroupStatus {
+                name: "n1".to_owned(),
+                zone: "z1".to_owned(),
+                role: Role::Leader,
+                leader: Some(1),
+                voters: 1,
+                tolerates: Tolerates { nodes: 0, zones: 0 },
+                commit_p99_us: 900,
+                members: Vec::new(),
+            },
             details: vec![
                 Detail { name: "log_bytes".to_owned(), value: "163840".to_owned() },
                 Detail { name: "scrub".to_owned(), value: "done".to_owned() },

@@ -26,6 +26,15 @@ pub(super) enum Call {
         /// When it came.
         arrived: Instant,
     },
+    /// A wish that another node lead.
+    Transfer {
+        /// Where the answer goes.
+        outbox: Rc<Outbox>,
+        /// What the client calls it.
+        call: CallId,
+        /// When it came.
+        begun: Instant,
+    },
     /// A read that waits for the position up to which it may see.
     Read(oneshot::Sender<Result<Position, Rejection>>),
 }

@@ -1,15 +1,21 @@
 //! How the node is: what `quorate status` shows, and what the metrics' gauges say.
 
-use quorate_net::wire::{Detail, NodeStatus, Serving};
+use quorate_net::wire::{Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates};
 use quorate_storage::disk::DiskKind;
 
+use quorate_core::id::NodeId;
+use quorate_core::member::Member;
 use quorate_core::time::{Instant, Now};
+use quorate_core::{PeerView, RoleView, View};
 
 use super::Driver;
+use super::group::lag_events;
 use crate::admin::{Phase, process};
 use crate::engine::Engine;
 
 const MEASURE_EVERY_NANOS: u64 = 1_000_000_000;
+/// A member that has said nothing for longer is not reachable.
+const REACHABLE_MS: u64 = 2_000;
 
 impl Driver {
     /// How the node is.
@@ -32,8 +38,84 @@ impl Driver {
             data: facts.data.clone(),
             disk: facts.disk.clone(),
             warnings: self.warnings(&engine, &facts.disk_warning),
+            replication: self.replication(&engine, &facts.disk),
             details: self.details(),
         }
+    }
+
+    /// The group, as this node sees it; the leader sees most of it.
+    fn replication(&self, engine: &Engine, disk: &str) -> GroupStatus {
+        let view = engine.view();
+        let own = MemberSight {
+            role: role_of(view.role),
+            durable: view.durable.index.get(),
+            committed: view.committed.index.get(),
+            known: true,
+            rtt_us: None,
+            last_contact_ms: None,
+            reachable: true,
+            disk,
+        };
+        let members = self.identity.members.iter().map(|member| {
+            if member.node == self.identity.node {
+                return self.member(member, &view, &own);
+            }
+            let peer = engine.peers().find(|peer| peer.node == member.node);
+            let peer = peer.expect("every other member is a voter");
+            self.member(member, &view, &self.sight(&view, &peer))
+        });
+        let members: Vec<MemberStatus> = members.collect();
+        GroupStatus {
+            name: self.name(),
+            zone: self.zone_of(self.identity.node),
+            role: role_of(view.role),
+            leader: view.leader.map(NodeId::get),
+            voters: u32::try_from(members.len()).expect("members are few"),
+            tolerates: tolerates(&members, view.leader.is_some()),
+            commit_p99_us: self.shared.metrics.append.quantile_us(0.99),
+            members,
+        }
+    }
+
+    /// Another member as this node sees it.
+    fn sight(&self, view: &View, peer: &PeerView) -> MemberSight<'static> {
+        let now = self.now().monotonic.nanos();
+        let since = |heard: Instant| now.saturating_sub(heard.nanos()) / 1_000_000;
+        let last_contact_ms = peer.heard.map(since);
+        let (durable, committed) = peer.progress.unwrap_or_default();
+        MemberSight {
+            role: if view.leader == Some(peer.node) { Role::Leader } else { Role::Follower },
+            durable: durable.get(),
+            committed: committed.get(),
+            known: peer.progress.is_some(),
+            rtt_us: peer.rtt_nanos.map(|nanos| nanos / 1000),
+            last_contact_ms,
+            reachable: peer.up && last_contact_ms.is_some_and(|ms| ms < REACHABLE_MS),
+            disk: "",
+        }
+    }
+
+    fn member(&self, member: &Member, view: &View, sight: &MemberSight<'_>) -> MemberStatus {
+        let lag_events = if sight.known { lag_events(&view.committed, sight.durable) } else { 0 };
+        MemberStatus {
+            node: member.node.get(),
+            name: member.name.to_string(),
+            zone: member.zone.to_string(),
+            address: self.links().address(member.node).unwrap_or_default(),
+            role: if sight.reachable { sight.role } else { Role::Unknown },
+            durable_index: sight.durable,
+            committed_index: sight.committed,
+            lag_events,
+            rtt_us: sight.rtt_us,
+            last_contact_ms: sight.last_contact_ms,
+            reachable: sight.reachable,
+            disk: sight.disk.to_owned(),
+        }
+    }
+
+    fn zone_of(&self, node: NodeId) -> String {
+        let member = self.identity.members.get(node);
+        member.map_or_else(String::new, |member| member.zone.to_string())
     }
 
     fn serving(&self, engine: &Engine) -> Serving {
@@ -70,6 +152,9 @@ impl Driver {
         let metrics = &self.shared.metrics;
         let numbers = [
             ("appends", metrics.appends.get()),
+            ("unknown_appends", metrics.unknown.get()),
+            ("campaigns", metrics.campaigns.get()),
+            ("log_truncations", metrics.truncations.get()),
             ("duplicate_appends", metrics.duplicates.get()),
             ("refused_appends", metrics.refusals()),
             ("appended_events", metrics.appended_events.get()),
@@ -106,7 +191,9 @@ impl Driver {
         let metrics = &self.shared.metrics;
         metrics.end_position.set(engine.committed().1.get());
         metrics.events.set(engine.events());
-        metrics.epoch.set(engine.epoch().get());
+        let view = engine.view();
+        metrics.epoch.set(view.epoch.get());
+        metrics.leads.set(view.role.leads().into());
         metrics.disk_full.set(engine.disk_full().into());
         let since = now.monotonic.nanos().saturating_sub(self.measured.get().nanos());
         if since < MEASURE_EVERY_NANOS && self.measured.get() > Instant::START {
@@ -124,6 +211,52 @@ impl Driver {
             metrics.scrub_total.set(scrub.total.get());
         }
     }
+}
+
+/// A member as one node sees it.
+struct MemberSight<'a> {
+    role: Role,
+    durable: u64,
+    committed: u64,
+    /// Whether the numbers are more than zeros: only a leader is told them.
+    known: bool,
+    rtt_us: Option<u64>,
+    last_contact_ms: Option<u64>,
+    reachable: bool,
+    disk: &'a str,
+}
+
+const fn role_of(role: RoleView) -> Role {
+    match role {
+        RoleView::Leader | RoleView::Elected => Role::Leader,
+        RoleView::PreCandidate | RoleView::Candidate => Role::Candidate,
+        RoleView::Follower => Role::Follower,
+    }
+}
+
+/// How many more members, or whole zones, can be lost before appends are no longer taken.
+fn tolerates(members: &[MemberStatus], has_leader: bool) -> Tolerates {
+    let majority = members.len() / 2 + 1;
+    let reachable: Vec<_> = members.iter().filter(|member| member.reachable).collect();
+    let nodes = reachable.len().saturating_sub(majority);
+    let mut in_zones = std::collections::BTreeMap::<&str, usize>::new();
+    for member in &reachable {
+        *in_zones.entry(&member.zone).or_default() += 1;
+    }
+    // The fullest zones go first.
+    let mut sizes: Vec<usize> = in_zones.into_values().collect();
+    sizes.sort_unstable_by(|a, b| b.cmp(a));
+    let mut left = reachable.len();
+    let lost = sizes.iter().take_while(|size| {
+        left -= **size;
+        left >= majority
+    });
+    let zones = lost.count();
+    if !has_leader {
+        return Tolerates { nodes: 0, zones: 0 };
+    }
+    let number = |count: usize| u32::try_from(count).expect("members are few");
+    Tolerates { nodes: number(nodes), zones: number(zones) }
 }
 
 /// A word for what writes to the disk.

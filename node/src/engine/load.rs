@@ -2,20 +2,35 @@
 
 use quorate_core::Replica;
 use quorate_core::effect::Effects;
-use quorate_core::id::{EventId, Position, RequestId, Revision};
+use quorate_core::id::{Epoch, EventId, LogIndex, NodeId, Position, RequestId, Revision};
 use quorate_core::input::Input;
+use quorate_core::message::Message;
 use quorate_core::time::Now;
+use quorate_storage::log::{self, Chunk, LogReader};
 use quorate_storage::read::{ReadError, StoreReader, StreamHead};
 
 /// An answer to one of the core's questions.
 pub(super) enum Loaded {
-    Head { stream: Box<str>, head: Result<StreamHead, ReadError> },
+    Head { stream: Box<str>, epoch: Epoch, head: Result<StreamHead, ReadError> },
     Ids { request: RequestId, ids: Result<(Vec<EventId>, Position), ReadError> },
+    Entries { to: NodeId, message: Message, entries: Result<Option<Chunk>, log::ReadError> },
 }
 
-pub(super) async fn head(reader: StoreReader, stream: Box<str>) -> Loaded {
+/// Entries of the log that are read for a follower at once, in bytes; one longer entry still is.
+const ENTRIES_BYTES: u64 = 1 << 20;
+
+pub(super) async fn head(reader: StoreReader, stream: Box<str>, epoch: Epoch) -> Loaded {
     let head = reader.head(&stream).await;
-    Loaded::Head { stream, head }
+    Loaded::Head { stream, epoch, head }
+}
+
+/// - `message`: an append whose `previous` says behind which entry to begin
+pub(super) async fn entries(reader: LogReader, to: NodeId, message: Message) -> Loaded {
+    let Message::Append { previous, .. } = message else {
+        unreachable!("only entries are sent from the log")
+    };
+    let entries = reader.read_entries(previous.index.next(), ENTRIES_BYTES).await;
+    Loaded::Entries { to, message, entries }
 }
 
 pub(super) async fn ids(
@@ -44,12 +59,20 @@ impl Loaded {
     ) -> Result<(), ReadError> {
         let mut step = |input| replica.step(now, input, effects);
         match self {
-            Self::Head { stream, head: Ok(head) } => {
-                step(Input::HeadLoaded { stream: &stream, head: head.loaded() });
+            Self::Head { stream, epoch, head: Ok(head) } => {
+                step(Input::HeadLoaded { stream: &stream, epoch, head: head.loaded() });
             }
-            Self::Head { stream, head: Err(error) } => {
-                step(Input::HeadUnreadable { stream: &stream });
+            Self::Head { stream, epoch, head: Err(error) } => {
+                step(Input::HeadUnreadable { stream: &stream, epoch });
                 return Err(error);
+            }
+            Self::Entries { to, message, entries } => {
+                let Message::Append { session, .. } = message else {
+                    unreachable!("only entries are sent from the log")
+                };
+                let last = entries.as_ref().ok().and_then(Option::as_ref).and_then(last_of);
+                step(Input::SentFromLog { to, session, last });
+                entries?;
             }
             Self::Ids { request, ids: Ok((ids, position)) } => {
                 step(Input::IdsLoaded { request, ids: &ids, position });
@@ -61,4 +84,10 @@ impl Loaded {
         }
         Ok(())
     }
+}
+
+/// The last entry of a chunk, and how many bytes of log are in it.
+fn last_of(chunk: &Chunk) -> Option<(LogIndex, u64)> {
+    let (last, _) = chunk.records().next_back()?;
+    Some((last.index, chunk.end().since(chunk.start())))
 }

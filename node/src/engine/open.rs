@@ -6,11 +6,14 @@ use std::task::Waker;
 
 use quorate_core::Replica;
 use quorate_core::effect::Effects;
-use quorate_core::id::Position;
-use quorate_core::input::{Boot, Input};
+use quorate_core::id::{LogIndex, Position};
+use quorate_core::input::{Boot, Input, Voter};
 use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogEnd;
+use quorate_core::member::{Members, Name};
+use quorate_core::mutant::Mutant;
 use quorate_core::time::Now;
+use quorate_core::timing::Timing;
 use quorate_storage::index::{
     Index, IndexConfig, IndexError, IndexLimits, IndexRecovery, StreamHasher,
 };
@@ -19,14 +22,19 @@ use quorate_storage::log::{self, Home, Log, Scrub};
 use quorate_storage::read::{ReadLimits, StoreReader};
 use quorate_storage::superblock::{Identity, Superblock, SuperblockError};
 
+use super::outgoing::Encoder;
 use super::tasks::Tasks;
 use super::{Engine, Woken, apply};
 
 /// What an engine is opened with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// Bounds of the core. The segments' length is the folder's own where it was founded before.
     pub limits: Limits,
+    /// How long to wait for what.
+    pub timing: Timing,
+    /// Zones in which a leader is wanted, the most wanted first; others come behind them.
+    pub leader_zones: Vec<Name>,
     /// Bounds of the index.
     pub index: IndexLimits,
     /// Bounds of reads.
@@ -39,6 +47,8 @@ pub struct EngineOptions {
     pub founding: Identity,
     /// Drawn at random for this start.
     pub seed: [u8; 32],
+    /// A deliberate break of the protocol, for the simulator.
+    pub mutant: Option<Mutant>,
 }
 
 /// What a start found and did.
@@ -118,12 +128,17 @@ impl Engine {
         };
         let (mut index, index_recovery) = Index::open(&io, &config, end.position).await?;
         index.rebuild_from(log.reader());
-        let mut replica = Replica::new(limits);
+        let mut replica = Replica::with_mutant(limits, options.mutant);
         let mut effects = Effects::new();
-        let mut replay = Replay { log: &log, index: &mut index, events: 0 };
-        let window = log.reader().start_of_last(limits.recent_ids_max.into(), end.events).await?;
-        replay.rebuild(index_recovery.covered, window).await?;
-        replay.window(window, now, &mut replica, &mut effects).await?;
+        // What the index's files hold was committed, whatever else is known.
+        let known = log_recovery.committed;
+        let covered = index_recovery.covered;
+        let mut replay =
+            Replay { log: &log, index: &mut index, events: 0, known, covered, committed: None };
+        let from = replay.start(limits.recent_ids_max.into(), end.events).await?;
+        replay.rebuild(covered, from).await?;
+        replay.window(from, now, &mut replica, &mut effects).await?;
+        let committed = replay.committed.unwrap_or_default();
         let recovered = Recovered {
             identity,
             founded,
@@ -135,17 +150,21 @@ impl Engine {
             node: identity.node,
             disk: identity.disk,
             log: identity.log,
+            voters: &voters(&identity.members, &options.leader_zones),
+            timing: options.timing,
             hard_state: superblock.hard_state(),
             end,
+            committed,
             seed: options.seed,
         };
         replica.step(now, Input::Boot(&boot), &mut effects);
-        let parts = Parts { replica, effects, log, index, superblock, end };
+        let parts = Parts { replica, effects, log, index, superblock, committed };
         Ok((Self::assemble(io, parts, &options), recovered))
     }
 
     fn assemble(io: Io, parts: Parts, options: &EngineOptions) -> Self {
-        let Parts { replica, effects, log, index, superblock, end } = parts;
+        let Parts { replica, effects, log, index, superblock, committed } = parts;
+        let group = superblock.identity().log.group;
         let woken = Arc::new(Woken::default());
         let scrub_rate = options.scrub_bytes_per_s;
         Self {
@@ -156,16 +175,16 @@ impl Engine {
             scrub: (scrub_rate > 0).then(|| Scrub::new(log.reader(), scrub_rate)),
             log,
             index,
-            epoch: superblock.hard_state().epoch,
+            encoder: Encoder::new(group),
             superblock: Some(superblock),
             hard_state_write: None,
             loads: Tasks::new(),
             loaded: Vec::new(),
             written: Vec::new(),
             writing: VecDeque::new(),
-            committed: end.index,
-            end: end.position,
-            events: end.events,
+            committed: committed.index,
+            end: committed.position,
+            events: committed.events,
             disk_full: false,
             waker: Waker::from(Arc::clone(&woken)),
             woken,
@@ -181,7 +200,7 @@ struct Parts {
     log: Log,
     index: Index,
     superblock: Superblock,
-    end: LogEnd,
+    committed: LogEnd,
 }
 
 /// The limits with the folder's own segments.
@@ -193,14 +212,44 @@ fn fitting(limits: Limits, segment_bytes: u32) -> Result<Limits, OpenError> {
     }
 }
 
+/// The voters, each with the place of its zone among those that are wanted.
+fn voters(members: &Members, leader_zones: &[Name]) -> Vec<Voter> {
+    let rank = |zone: &Name| {
+        let place = leader_zones.iter().position(|wanted| wanted == zone);
+        u32::try_from(place.unwrap_or(leader_zones.len())).expect("zones are few")
+    };
+    let voter = |member: &quorate_core::member::Member| {
+        let rank = rank(&member.zone);
+        Voter { node: member.node, rank }
+    };
+    members.iter().map(voter).collect()
+}
+
 /// Reads parts of the log again.
 struct Replay<'a> {
     log: &'a Log,
     index: &'a mut Index,
     events: u64,
+    /// The log says that every entry up to here is committed.
+    known: LogIndex,
+    /// Behind what the index's files hold.
+    covered: Position,
+    /// Behind the last entry that is known to be committed.
+    committed: Option<LogEnd>,
 }
 
 impl Replay<'_> {
+    /// Where to begin: before the window of recent ids, and not behind the last committed entry.
+    async fn start(&self, window: u64, events: u64) -> Result<Position, OpenError> {
+        let reader = self.log.reader();
+        let window = reader.start_of_last(window, events).await?;
+        if self.known == LogIndex::ZERO {
+            return Ok(Position::START);
+        }
+        let committed = reader.read_entries(self.known, 0).await?;
+        Ok(committed.map_or(Position::START, |chunk| window.min(chunk.start())))
+    }
+
     /// Gives the index what its files lack, up to where a record ends, in bounded memory.
     async fn rebuild(&mut self, from: Position, upto: Position) -> Result<(), OpenError> {
         let reader = self.log.reader();
@@ -217,7 +266,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Gives the newest entries to the index and to the replica.
+    /// Gives the newest entries to the replica, and to the index those that are committed.
     async fn window(
         &mut self,
         from: Position,
@@ -225,10 +274,15 @@ impl Replay<'_> {
         replica: &mut Replica,
         effects: &mut Effects,
     ) -> Result<(), OpenError> {
-        let Self { log, index, events } = self;
+        let Self { log, index, events, known, covered, committed } = self;
         let visited = log.replay(from, |entry, body| {
-            apply(index, entry, body);
-            replica.step(now, Input::Recovered { entry, body }, effects);
+            let is_committed = entry.index <= *known || entry.end() <= *covered;
+            if is_committed {
+                apply(index, entry, body);
+                *committed = Some(LogEnd::after(entry));
+            }
+            let input = Input::Recovered { entry, body, committed: is_committed };
+            replica.step(now, input, effects);
             *events += u64::from(entry.event_count);
         });
         Ok(visited.await?)

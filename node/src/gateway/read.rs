@@ -81,14 +81,14 @@ pub(super) async fn serve(driver: &Driver, send: &mut SendStream, read: Read) {
 }
 
 async fn answer(driver: &Driver, send: &mut SendStream, read: Read) -> Result<(), WriteError> {
-    let end = match driver.read_bound().await {
+    let end = match driver.read_bound(read.consistency).await {
         Ok(end) => end,
         Err(rejection) => {
             fail(send, code_of(&rejection), &rejection.to_string()).await;
             return Ok(());
         }
     };
-    let Read { target, from, direction, count, filter, resolve_links } = read;
+    let Read { target, from, direction, count, filter, resolve_links, .. } = read;
     let query = Query { target, from, direction, count, filter, resolve_links };
     let mut cursor = match Cursor::open(driver, query) {
         Ok(cursor) => cursor,

@@ -61,21 +61,25 @@ impl Outbox {
     pub(crate) fn answer(&self, call: CallId, bytes: usize, outcome: Outcome) {
         self.calls.set(self.calls.get() - 1);
         self.call_bytes.set(self.call_bytes.get() - bytes);
-        self.send(&match outcome {
-            Outcome::Appended(appended) => Reply::Appended { call, appended },
-            Outcome::Refused(rejection) => Reply::Refused { call, rejection },
-        });
+        match outcome {
+            Outcome::Appended(appended) => self.send(&Reply::Appended { call, appended }),
+            Outcome::Refused(rejection) => self.send(&Reply::Refused { call, rejection }),
+            Outcome::Unknown => {
+                let message = "the node lost the lead meanwhile; the next leader may have it";
+                self.fail(Some(call), ErrorCode::LeadershipLost, message);
+            }
+        }
         self.room.notify_one();
     }
 
-    fn send(&self, reply: &Reply<'_>) {
+    pub(crate) fn send(&self, reply: &Reply<'_>) {
         if !self.lost.get() {
             reply.encode(&mut self.bytes.borrow_mut());
         }
         self.filled.notify_one();
     }
 
-    fn fail(&self, call: Option<CallId>, code: ErrorCode, message: &str) {
+    pub(crate) fn fail(&self, call: Option<CallId>, code: ErrorCode, message: &str) {
         self.send(&Reply::Failed { call, code, message });
     }
 
@@ -124,7 +128,7 @@ pub(super) async fn serve(
     mut receive: FrameReceiver,
 ) {
     let outbox = Rc::new(Outbox::new());
-    outbox.send(&Reply::Welcome(driver.welcome()));
+    outbox.send(&Reply::Welcome(Box::new(driver.welcome())));
     let answers = Rc::clone(&outbox);
     let writer = tokio::task::spawn_local(async move {
         let written = answers.drain(&mut send).await;
@@ -139,6 +143,7 @@ pub(super) async fn serve(
     let ended = tokio::select! {
         ended = calls(&driver, &outbox, &mut receive) => ended,
         () = driver.stopping() => Ended::Stopping,
+        () = tell_leader(&driver, &outbox) => unreachable!("the driver outlives its sessions"),
     };
     if let Some((code, message)) = ended.farewell() {
         if code == ErrorCode::Protocol {
@@ -151,6 +156,17 @@ pub(super) async fn serve(
     outbox.filled.notify_one();
     // The writer ends by itself: with the last answer, or with the connection.
     writer.await.expect("the writer does not panic");
+}
+
+/// Tells the client of each change of who leads.
+async fn tell_leader(driver: &Driver, outbox: &Outbox) {
+    let mut leaders = driver.leader();
+    // The welcome has told what was known then.
+    leaders.mark_unchanged();
+    while leaders.changed().await.is_ok() {
+        let leader = *leaders.borrow_and_update();
+        outbox.send(&Reply::Leader { leader, members: driver.members() });
+    }
 }
 
 async fn calls(driver: &Driver, outbox: &Rc<Outbox>, receive: &mut FrameReceiver) -> Ended {
@@ -178,6 +194,9 @@ fn call(driver: &Driver, outbox: &Rc<Outbox>, frame: &Frame) -> Result<(), Ended
         Request::Status { call } => {
             let status = Box::new(driver.status());
             outbox.send(&Reply::Status { call, status });
+        }
+        Request::Transfer { call, to } => {
+            driver.transfer(Rc::clone(outbox), call, to.as_deref());
         }
         Request::Hello { .. } | Request::Read(_) | Request::Subscribe(_) => {
             return Err(Ended::OutOfPlace(frame.kind()));

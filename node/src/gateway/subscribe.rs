@@ -6,6 +6,7 @@
 
 use quinn::{SendStream, WriteError};
 use quorate_core::id::Position;
+use quorate_core::request::Consistency;
 use quorate_net::wire::{
     Direction, ErrorCode, Filter, ReadFrom, Reply, Subscribe, SubscribeFrom, Target,
 };
@@ -38,7 +39,7 @@ async fn follow(
     subscribe: Subscribe,
     progress: Progress,
 ) -> Result<(), WriteError> {
-    let end = match driver.read_bound().await {
+    let end = match driver.read_bound(Consistency::Committed).await {
         Ok(end) => end,
         Err(rejection) => {
             fail(send, code_of(&rejection), &rejection.to_string()).await;

@@ -249,5 +249,6 @@ fn read() -> Request<'static> {
         count: None,
         filter: wire::Filter::None,
         resolve_links: false,
+        consistency: Consistency::Linearizable,
     })
 }

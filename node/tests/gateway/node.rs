@@ -11,7 +11,9 @@ use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, SendStream, TokioR
 use quorate_client::{Client, ConnectError, EventData, Options};
 use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
+use quorate_core::member::Members;
 use quorate_core::time::{Created, Instant, Now};
+use quorate_core::timing::Timing;
 use quorate_net::memory::Network;
 use quorate_net::wire::{Reply, Request};
 use quorate_net::{Connector, Frame, FrameReceiver, Identity, Trust, endpoint};
@@ -86,7 +88,14 @@ impl Node {
         let (engine, recovered) = opened.expect("the disk is good");
         let shared = Arc::new(Shared::default());
         let logger = Logger::new(config.log_level, LogFormat::Text);
-        let driver = Driver::new(engine, recovered.identity, config, Arc::clone(&shared), logger);
+        let driver = Driver::new(
+            engine,
+            recovered.identity,
+            config,
+            Arc::clone(&shared),
+            logger,
+            Rc::default(),
+        );
         let driver = Rc::new(driver);
         let network = Network::new();
         let socket = network.socket();
@@ -129,8 +138,8 @@ impl Node {
             deadline: Duration::from_secs(20),
             ..Options::default()
         };
-        let uri = "quorate://127.0.0.1:2113";
-        Client::connect_over(self.client_endpoint(), self.address(), uri, options).await
+        let uri = format!("quorate://{}", self.address());
+        Client::connect_over(self.client_endpoint(), &uri, options).await
     }
 
     pub(crate) async fn client(&self) -> Client {
@@ -149,6 +158,9 @@ impl Node {
 
 fn options(config: &Config) -> EngineOptions {
     EngineOptions {
+        timing: Timing::PRODUCTION,
+        leader_zones: Vec::new(),
+        mutant: None,
         limits: config.limits(),
         index: IndexLimits::TINY,
         reads: ReadLimits::PRODUCTION,
@@ -162,6 +174,7 @@ fn options(config: &Config) -> EngineOptions {
             },
             node: NodeId::from_wire(1),
             disk: DiskId::from_bytes([3; 16]),
+            members: Members::of_one(DiskId::from_bytes([3; 16])),
             segment_bytes: config.segment_bytes,
             stream_key: [4; 16],
         },

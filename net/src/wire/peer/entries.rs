@@ -24,7 +24,7 @@ use rkyv::{Archive, Serialize};
 use super::consensus::{TipBody, epoch, index, session};
 use super::{NUMBER_MAX, PeerKind, PeerMessage};
 use crate::frame::{Frame, WireError, encode_parts};
-use crate::wire::{Kind, access, write_archive};
+use crate::wire::{Kind, access, encode_head, write_archive};
 
 /// What stands before an entry's body.
 pub const ENTRY_HEADER_BYTES: usize = 112;
@@ -66,32 +66,65 @@ pub fn encode_append<'a>(
     message: &Message,
     entries: impl Iterator<Item = (&'a EntryHeader, &'a [u8])> + Clone,
 ) {
-    let Message::Append { epoch, session, previous, last, committed } = *message else {
-        panic!("only an append has entries");
-    };
     let count = entries.clone().count();
     assert!(count <= ENTRIES_MAX, "a message has {count} entries");
-    let body = EntriesBody {
-        group: group.get(),
-        epoch: epoch.get(),
-        session: session.get(),
-        previous: previous.into(),
-        last: last.get(),
-        committed: committed.get(),
-        count: count as u32,
-    };
+    let body = body_of(group, message, count as u32);
     encode_parts(
         out,
         Kind::Peer(PeerKind::Entries),
         |out| write_archive(out, &body),
         |out| {
             for (header, body) in entries {
-                assert!(body.len() == header.body_bytes as usize, "a body is as long as it says");
-                push_header(out, header);
-                out.extend_from_slice(body);
+                push_entry(out, header, body);
             }
         },
     );
+}
+
+/// Appends a [`Message::Append`] to `out` as a frame without its payload, which the caller sends
+/// behind it: entries that go to several nodes are made into bytes once.
+///
+/// - `payload`: so many entries, each by [`push_entry`]
+///
+/// # Panics
+///
+/// Where the message is another one, or there are more than [`ENTRIES_MAX`] entries.
+pub fn encode_append_head(
+    out: &mut Vec<u8>,
+    group: GroupId,
+    message: &Message,
+    count: u32,
+    payload: &[u8],
+) {
+    assert!(count as usize <= ENTRIES_MAX, "a message has {count} entries");
+    let body = body_of(group, message, count);
+    encode_head(out, Kind::Peer(PeerKind::Entries), &body, payload);
+}
+
+/// Appends an entry to a payload.
+///
+/// # Panics
+///
+/// Where the body is not as long as the header says.
+pub fn push_entry(out: &mut Vec<u8>, header: &EntryHeader, body: &[u8]) {
+    assert!(body.len() == header.body_bytes as usize, "a body is as long as it says");
+    push_header(out, header);
+    out.extend_from_slice(body);
+}
+
+fn body_of(group: GroupId, message: &Message, count: u32) -> EntriesBody {
+    let Message::Append { epoch, session, previous, last, committed } = *message else {
+        panic!("only an append has entries");
+    };
+    EntriesBody {
+        group: group.get(),
+        epoch: epoch.get(),
+        session: session.get(),
+        previous: previous.into(),
+        last: last.get(),
+        committed: committed.get(),
+        count,
+    }
 }
 
 fn push_header(out: &mut Vec<u8>, header: &EntryHeader) {

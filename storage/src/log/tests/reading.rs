@@ -72,7 +72,7 @@ fn what_is_still_in_memory_is_read_from_there() {
     let io = io(&medium);
     let (mut log, _) = open(&io).unwrap();
     for entry in &all {
-        log.append(&entry.header, &entry.body);
+        log.append(&entry.header, &entry.body, LogIndex::ZERO);
     }
     settle(&io, &mut log, 0).unwrap();
     check_reader(&io, &log, &all);

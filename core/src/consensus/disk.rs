@@ -1,0 +1,212 @@
+//! This node's own disk, as far as the protocol cares: what is on it, what is on the way, and
+//! whether it is fit.
+
+use alloc::vec::Vec;
+
+use crate::effect::{Effect, Effects};
+use crate::id::{Epoch, LogIndex};
+use crate::log::entry::LogEnd;
+use crate::log::tail::Tail;
+use crate::message::Tip;
+use crate::notice::Notice;
+
+/// What the disk has of the log. Writes may finish in any order: everything up to `durable` is
+/// there, and some behind a gap.
+#[derive(Debug)]
+pub(crate) struct OwnDisk {
+    durable: Tip,
+    /// Ascending; no longer than the writes in flight.
+    beyond: Vec<LogIndex>,
+    /// Under way; nothing is submitted meanwhile but what must be.
+    truncating: Option<LogEnd>,
+    /// The next truncation, once that one is done.
+    then: Option<LogEnd>,
+    /// Since when the oldest write has been under way.
+    waiting_ticks: u32,
+    stalled: bool,
+    full: bool,
+    failed: bool,
+}
+
+impl OwnDisk {
+    /// With a recovered log that ends here.
+    pub(crate) const fn new(end: &LogEnd) -> Self {
+        Self {
+            durable: Tip::of(end),
+            beyond: Vec::new(),
+            truncating: None,
+            then: None,
+            waiting_ticks: 0,
+            stalled: false,
+            full: false,
+            failed: false,
+        }
+    }
+
+    /// The last entry of those that are durable without a gap.
+    pub(crate) const fn durable(&self) -> Tip {
+        self.durable
+    }
+
+    /// Whether it can carry a leader.
+    pub(crate) const fn is_fit(&self) -> bool {
+        !self.failed && !self.stalled && !self.full
+    }
+
+    /// Whether a promise or an entry can still be made durable.
+    pub(crate) const fn can_write(&self) -> bool {
+        !self.failed && !self.stalled
+    }
+
+    pub(crate) const fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(crate) const fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    pub(crate) const fn is_full(&self) -> bool {
+        self.full
+    }
+
+    pub(crate) const fn fail(&mut self) {
+        self.failed = true;
+    }
+
+    /// Takes in whether the log can still grow.
+    pub(crate) fn set_full(&mut self, full: bool, effects: &mut Effects) {
+        if full != self.full {
+            self.full = full;
+            effects.push(Effect::Notice(Notice::DiskSpace { full }));
+        }
+    }
+
+    /// Entry writes that were asked for and have not finished.
+    pub(crate) fn in_flight(&self, tail: &Tail) -> u64 {
+        tail.submitted().get() - self.durable.index.get() - self.beyond.len() as u64
+    }
+
+    /// Asks for writes: of entries up to `must` in any case, and of others while there is room.
+    pub(crate) fn submit(
+        &mut self,
+        tail: &mut Tail,
+        in_flight_max: u32,
+        must: LogIndex,
+        effects: &mut Effects,
+    ) {
+        if self.failed {
+            return;
+        }
+        loop {
+            let room = self.truncating.is_none() && self.in_flight(tail) < u64::from(in_flight_max);
+            if !room && tail.submitted() >= must {
+                return;
+            }
+            let Some(index) = tail.submit() else { return };
+            effects.push(Effect::WriteEntry(index));
+        }
+    }
+
+    /// An entry is on disk. Gives whether more is durable without a gap than before; what belongs
+    /// to an entry that was removed since then is void.
+    pub(crate) fn written(&mut self, epoch: Epoch, index: LogIndex, tail: &Tail) -> bool {
+        let is_ours = index > self.durable.index
+            && tail.is_submitted(index)
+            && tail.holds(index)
+            && tail.entry(index).0.epoch == epoch;
+        if !is_ours {
+            return false;
+        }
+        if let Err(place) = self.beyond.binary_search(&index) {
+            self.beyond.insert(place, index);
+        }
+        let mut reached = self.durable.index;
+        let run = self.beyond.iter().take_while(|index| {
+            let follows = **index == reached.next();
+            if follows {
+                reached = **index;
+            }
+            follows
+        });
+        let run = run.count();
+        self.beyond.drain(..run);
+        if run > 0 {
+            self.waiting_ticks = 0;
+            self.durable = tail.tip_at(reached).expect("what was just written is in memory");
+        }
+        run > 0
+    }
+
+    /// Entries behind this end were removed from memory, and are to go from the disk.
+    ///
+    /// - `on_disk`: whether the write of any of them was asked for
+    pub(crate) fn truncate(&mut self, end: LogEnd, on_disk: bool, effects: &mut Effects) {
+        self.beyond.retain(|index| *index <= end.index);
+        if self.durable.index > end.index {
+            self.durable = Tip::of(&end);
+        }
+        // What comes behind a truncation that is under way is not on the disk yet.
+        let on_disk =
+            on_disk && self.truncating.is_none_or(|under_way| end.index < under_way.index);
+        if !on_disk {
+            return;
+        }
+        if self.truncating.is_some() {
+            self.then =
+                Some(self.then.map_or(end, |then| if end.index < then.index { end } else { then }));
+        } else {
+            self.truncating = Some(end);
+            effects.push(Effect::Truncate { end });
+        }
+    }
+
+    /// A truncation is done.
+    pub(crate) fn truncated(&mut self, index: LogIndex, effects: &mut Effects) {
+        let done = self.truncating.take().expect("what was done was asked for");
+        assert!(done.index == index, "it ends where it was to end");
+        if let Some(end) = self.then.take() {
+            self.truncating = Some(end);
+            effects.push(Effect::Truncate { end });
+        }
+    }
+
+    /// Time has passed. Gives whether the disk has stalled just now.
+    pub(crate) fn tick(&mut self, tail: &Tail, stall_ticks: u32, effects: &mut Effects) -> bool {
+        let waits = self.in_flight(tail) > 0 || self.truncating.is_some();
+        self.waiting_ticks = if waits { self.waiting_ticks.saturating_add(1) } else { 0 };
+        let stalled = self.waiting_ticks >= stall_ticks;
+        let changed = core::mem::replace(&mut self.stalled, stalled) != stalled;
+        if changed {
+            effects.push(Effect::Notice(Notice::DiskStalled { stalled }));
+        }
+        changed && stalled
+    }
+
+    /// The invariants between any two inputs.
+    pub(crate) fn check(&self, tail: &Tail) {
+        assert!(self.beyond.is_sorted(), "what is beyond the gap is in order");
+        if let Some(first) = self.beyond.first() {
+            assert!(*first > self.durable.index.next(), "a gap is a gap");
+        }
+        assert!(self.durable.index <= tail.submitted(), "what is durable was submitted");
+        if let Some(chain) = tail.chain_at(self.durable.index) {
+            assert!(chain == self.durable.chain, "what is durable is the log");
+        }
+        assert!(self.truncating.is_some() || self.then.is_none(), "one truncation at a time");
+    }
+
+    /// Adds all that decides what it will do to `hasher`.
+    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
+        hasher.update(&self.durable.index.get().to_le_bytes());
+        hasher.update(&self.durable.chain.to_bytes());
+        for index in &self.beyond {
+            hasher.update(&index.get().to_le_bytes());
+        }
+        for end in [self.truncating, self.then] {
+            hasher.update(&end.map_or(u64::MAX, |end| end.index.get()).to_le_bytes());
+        }
+        hasher.update(&self.waiting_ticks.to_le_bytes());
+        hasher.update(&[u8::from(self.stalled), u8::from(self.full), u8::from(self.failed)]);
+    }
+}

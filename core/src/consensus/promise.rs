@@ -1,0 +1,73 @@
+//! What this node has promised, and what of it is on stable storage.
+//!
+//! One write at a time: what changes meanwhile is written when that one has ended.
+
+use crate::effect::{Effect, Effects};
+use crate::id::{Epoch, NodeId};
+use crate::input::HardState;
+
+/// The hard state, in memory and on disk.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    current: HardState,
+    durable: HardState,
+    writing: bool,
+}
+
+impl Promise {
+    /// As recovered.
+    pub(crate) const fn new(durable: HardState) -> Self {
+        Self { current: durable, durable, writing: false }
+    }
+
+    /// The newest epoch that it has promised to, perhaps not on disk yet.
+    pub(crate) const fn epoch(&self) -> Epoch {
+        self.current.epoch
+    }
+
+    /// Who has its vote in that epoch.
+    pub(crate) const fn voted_for(&self) -> Option<NodeId> {
+        self.current.voted_for
+    }
+
+    /// The newest epoch that it can speak in.
+    pub(crate) const fn durable_epoch(&self) -> Epoch {
+        self.durable.epoch
+    }
+
+    /// Whether the whole promise is on disk.
+    pub(crate) fn is_durable(&self) -> bool {
+        self.current == self.durable
+    }
+
+    /// Promises more.
+    pub(crate) fn set(&mut self, epoch: Epoch, voted_for: Option<NodeId>, effects: &mut Effects) {
+        assert!(epoch >= self.current.epoch, "a promise is never taken back");
+        self.current = HardState { epoch, voted_for };
+        self.write(effects);
+    }
+
+    /// This much is on disk now.
+    pub(crate) fn written(&mut self, state: HardState, effects: &mut Effects) {
+        assert!(self.writing, "what was written was asked for");
+        self.writing = false;
+        self.durable = state;
+        self.write(effects);
+    }
+
+    fn write(&mut self, effects: &mut Effects) {
+        if !self.writing && self.current != self.durable {
+            self.writing = true;
+            effects.push(Effect::WriteHardState(self.current));
+        }
+    }
+
+    /// Adds all that decides what it will do to `hasher`.
+    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
+        for state in [self.current, self.durable] {
+            hasher.update(&state.epoch.get().to_le_bytes());
+            hasher.update(&state.voted_for.map_or(0, |node| node.get() + 1).to_le_bytes());
+        }
+        hasher.update(&[u8::from(self.writing)]);
+    }
+}

@@ -1,0 +1,298 @@
+//! How far a leader has brought one follower.
+//!
+//! A *session* is one attempt: entries are sent one behind the other from some place on. It begins
+//! with a probe, a single message, and only when the follower has said that this fits does the rest
+//! follow without waiting. When something was lost the leader begins another session.
+
+use alloc::collections::VecDeque;
+
+use crate::effect::{Effect, Effects};
+use crate::id::{ChainHash, Epoch, LogIndex, NodeId, Round, Session};
+use crate::limits::Limits;
+use crate::log::tail::Tail;
+use crate::message::{Message, Progress, Tip};
+use crate::notice::Notice;
+
+/// Answers in a row without progress that mean that something was lost.
+const IDLE_REPLIES_MAX: u32 = 3;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// The next message is a probe.
+    Probe,
+    /// A probe is under way.
+    Probing,
+    /// All is sent as it comes.
+    Streaming,
+}
+
+/// One follower.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) node: NodeId,
+    state: State,
+    pub(crate) session: Session,
+    /// The first entry of the session.
+    first: LogIndex,
+    /// The next entry to send.
+    next: LogIndex,
+    /// Every entry up to here is on its disk.
+    durable: LogIndex,
+    /// What it knows to be committed.
+    pub(crate) committed: LogIndex,
+    /// The last entry that it said it has in memory.
+    received: LogIndex,
+    /// Messages that are not on its disk: the last entry of each, and its bytes.
+    in_flight: VecDeque<(LogIndex, u64)>,
+    in_flight_bytes: u64,
+    /// The shell reads the log for it.
+    reading: bool,
+    /// Ticks until the log, which could not be read, is tried again.
+    blocked_ticks: u32,
+    /// Answers in a row without progress.
+    idle_replies: u32,
+    /// Since it was last heard in this reign.
+    pub(crate) silent_ticks: u32,
+    /// The newest heartbeat that it has answered.
+    pub(crate) round: Round,
+    /// Whether it could lead as far as its disk is concerned.
+    pub(crate) fit: bool,
+    /// The round trip to the nearest majority that it would have as a leader.
+    pub(crate) quorum_rtt_nanos: u64,
+    /// How long it has been the better leader.
+    pub(crate) better_ticks: u32,
+}
+
+impl Remote {
+    /// At the beginning of a reign: it most likely has all that its leader has.
+    ///
+    /// - `next`: the epoch record
+    pub(crate) const fn new(node: NodeId, next: LogIndex) -> Self {
+        Self {
+            node,
+            state: State::Probe,
+            session: Session::from_wire(1),
+            first: next,
+            next,
+            durable: LogIndex::ZERO,
+            committed: LogIndex::ZERO,
+            received: LogIndex::ZERO,
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            reading: false,
+            blocked_ticks: 0,
+            idle_replies: 0,
+            silent_ticks: 0,
+            round: Round::ZERO,
+            fit: false,
+            quorum_rtt_nanos: 0,
+            better_ticks: 0,
+        }
+    }
+
+    /// The last entry on its disk, as far as it has said so in this reign.
+    pub(crate) const fn durable(&self) -> LogIndex {
+        self.durable
+    }
+
+    /// Begins another session.
+    ///
+    /// - `next`: the first entry to send
+    pub(crate) fn restart(&mut self, next: LogIndex) {
+        self.session = self.session.next();
+        self.state = State::Probe;
+        self.first = next;
+        self.next = next;
+        self.received = LogIndex::ZERO;
+        self.in_flight.clear();
+        self.in_flight_bytes = 0;
+        self.reading = false;
+        self.blocked_ticks = 0;
+        self.idle_replies = 0;
+    }
+
+    /// The link is new: what was under way may be lost.
+    pub(crate) fn reconnect(&mut self) {
+        // Behind what it surely has; at most what was under way is sent again.
+        let next = if self.durable > LogIndex::ZERO { self.durable.next() } else { self.first };
+        self.restart(next.min(self.next));
+    }
+
+    /// It has said how far it is. Gives whether more is on its disk than before.
+    pub(crate) fn progressed(&mut self, progress: &Progress) -> bool {
+        self.committed = self.committed.max(progress.committed);
+        let advanced = progress.durable.index > self.durable;
+        if advanced {
+            self.durable = progress.durable.index;
+        }
+        while let Some((last, bytes)) = self.in_flight.front()
+            && *last <= self.durable
+        {
+            self.in_flight_bytes -= bytes;
+            self.in_flight.pop_front();
+        }
+        if progress.received > self.received {
+            self.received = progress.received;
+            self.idle_replies = 0;
+        }
+        if self.state == State::Probing && progress.received.next() >= self.next {
+            self.state = State::Streaming;
+        }
+        advanced
+    }
+
+    /// It has answered a heartbeat. Where it does not get on though something is under way to it,
+    /// that was lost, and is sent again.
+    ///
+    /// - `in_session`: whether the answer is of this session
+    pub(crate) fn answered(&mut self, in_session: bool, received: LogIndex) {
+        let behind = received.next() < self.next;
+        let waits = match self.state {
+            State::Probe => false,
+            State::Probing => true,
+            State::Streaming => !in_session || behind,
+        };
+        if !waits || self.reading {
+            self.idle_replies = 0;
+            return;
+        }
+        self.idle_replies += 1;
+        if self.idle_replies >= IDLE_REPLIES_MAX {
+            let next = if in_session { received.next() } else { self.first };
+            self.restart(next.min(self.next));
+        }
+    }
+
+    /// Time has passed.
+    pub(crate) const fn tick(&mut self) {
+        self.silent_ticks = self.silent_ticks.saturating_add(1);
+        self.blocked_ticks = self.blocked_ticks.saturating_sub(1);
+    }
+
+    /// The shell has sent entries out of its log, or can't.
+    ///
+    /// - `retry_ticks`: when to try again
+    pub(crate) fn sent_from_log(
+        &mut self,
+        session: Session,
+        last: Option<(LogIndex, u64)>,
+        retry_ticks: u32,
+        effects: &mut Effects,
+    ) {
+        if session != self.session || !self.reading {
+            return;
+        }
+        self.reading = false;
+        match last {
+            Some((last, bytes)) => self.sent(last, bytes),
+            None => {
+                self.blocked_ticks = retry_ticks;
+                effects.push(Effect::Notice(Notice::CantServe { node: self.node }));
+            }
+        }
+    }
+
+    fn sent(&mut self, last: LogIndex, bytes: u64) {
+        if last >= self.next {
+            self.in_flight.push_back((last, bytes));
+            self.in_flight_bytes += bytes;
+            self.next = last.next();
+        }
+        if self.state == State::Probe {
+            self.state = State::Probing;
+        }
+    }
+
+    /// Sends what there is to send and what the bounds allow. Gives whether that was anything.
+    pub(crate) fn pump(
+        &mut self,
+        epoch: Epoch,
+        committed: LogIndex,
+        tail: &Tail,
+        limits: &Limits,
+        effects: &mut Effects,
+    ) -> bool {
+        let mut sent = false;
+        while self.may_send(tail, limits) {
+            let previous = self.next.previous();
+            let message = |previous: Tip, last| Message::Append {
+                epoch,
+                session: self.session,
+                previous,
+                last,
+                committed,
+            };
+            let Some(tip) = tail.tip_at(previous) else {
+                let tip = Tip { index: previous, chain: ChainHash::GENESIS };
+                effects
+                    .push(Effect::SendFromLog { to: self.node, message: message(tip, previous) });
+                self.reading = true;
+                return sent;
+            };
+            let (last, bytes) = message_end(tail, self.next, limits.message_bytes_target);
+            effects.push(Effect::Send { to: self.node, message: message(tip, last) });
+            self.sent(last, bytes);
+            sent = true;
+        }
+        sent
+    }
+
+    fn may_send(&self, tail: &Tail, limits: &Limits) -> bool {
+        if self.reading || self.blocked_ticks > 0 {
+            return false;
+        }
+        match self.state {
+            State::Probe => true,
+            State::Probing => false,
+            State::Streaming => {
+                let has_room = self.in_flight_bytes < u64::from(limits.follower_bytes_max);
+                self.next <= tail.end().index && has_room
+            }
+        }
+    }
+
+    /// The invariants between any two inputs.
+    pub(crate) fn check(&self, tail: &Tail) {
+        assert!(self.next.previous() <= tail.end().index, "only what exists is sent");
+        assert!(self.durable <= tail.end().index, "a follower has what its leader has");
+        let bytes: u64 = self.in_flight.iter().map(|(_, bytes)| bytes).sum();
+        assert!(bytes == self.in_flight_bytes, "bytes in flight add up");
+    }
+
+    /// Adds all that decides what it will do to `hasher`.
+    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
+        let numbers = [
+            self.node.get(),
+            self.state as u64,
+            self.session.get(),
+            self.next.get(),
+            self.durable.get(),
+            self.committed.get(),
+            self.received.get(),
+            self.in_flight_bytes,
+            u64::from(self.reading),
+            u64::from(self.blocked_ticks),
+            u64::from(self.idle_replies),
+            u64::from(self.silent_ticks),
+            self.round.get(),
+            u64::from(self.fit),
+            self.quorum_rtt_nanos,
+            u64::from(self.better_ticks),
+        ];
+        for number in numbers {
+            hasher.update(&number.to_le_bytes());
+        }
+    }
+}
+
+/// The last entry of a message that begins with `first`, and the bytes of log in it. Without
+/// entries it is that before `first`.
+fn message_end(tail: &Tail, first: LogIndex, bytes_target: u32) -> (LogIndex, u64) {
+    let (mut last, mut bytes) = (first.previous(), 0);
+    while last < tail.end().index && bytes < u64::from(bytes_target) {
+        last = last.next();
+        let header = tail.entry(last).0;
+        bytes += header.end().since(header.position);
+    }
+    (last, bytes)
+}
