@@ -105,6 +105,16 @@ impl State {
         }
     }
 
+    /// Asks all nodes who leads, but not too often: one may believe that it leads and yet send
+    /// every call away.
+    pub(crate) fn probe_if_due(&mut self, now: Instant) {
+        if self.next_probe <= now {
+            self.links.probe_all(now, &mut self.woken);
+            self.next_probe = now + self.probe_pause;
+            self.probe_pause = (self.probe_pause * 2).min(PROBE_PAUSE_MAX);
+        }
+    }
+
     fn is_busy(&self) -> bool {
         self.is_owed()
             || self.calls.any_waiting()
@@ -120,11 +130,7 @@ impl State {
     /// Asks who leads where that is in doubt, and gives silent nodes up; gives when to look again.
     fn look_around(&mut self, now: Instant) -> Duration {
         if self.links.held {
-            if self.next_probe <= now {
-                self.links.probe_all(now, &mut self.woken);
-                self.next_probe = now + self.probe_pause;
-                self.probe_pause = (self.probe_pause * 2).min(PROBE_PAUSE_MAX);
-            }
+            self.probe_if_due(now);
         } else if !self.is_owed() {
             self.owing_since = now;
         } else if let Some(link) = self.links.in_use()

@@ -42,7 +42,7 @@ use remote::Remote;
 use transfer::Curious;
 
 /// What a node is in its group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// It takes what a leader sends, or waits for one.
     Follower,
@@ -55,7 +55,7 @@ pub(crate) enum Role {
 }
 
 /// One node's part in the agreement of its group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Consensus {
     node: NodeId,
     disk_id: DiskId,

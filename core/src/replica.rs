@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use crate::consensus::Consensus;
 use crate::effect::{Effect, Effects};
-use crate::id::{Epoch, LogIndex, Position, RequestId, Revision};
+use crate::id::{ChainHash, Epoch, LogIndex, Position, RequestId, Revision};
 use crate::input::{Boot, Input, LoadedHead};
 use crate::limits::Limits;
 use crate::log::entry::EntryHeader;
@@ -30,15 +30,15 @@ use answers::{Answer, Answers};
 
 pub use view::{PeerView, RoleView, View};
 
-/// One replica of one group.
-#[derive(Debug)]
+/// One replica of one group. It is plain data: a clone goes on like the original.
+#[derive(Clone, Debug)]
 pub struct Replica {
     limits: Limits,
     mutants: Switch,
     state: State,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one, and it is running nearly all its life"
@@ -50,7 +50,7 @@ enum State {
 }
 
 /// What a replica is before [`Input::Boot`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Recovering {
     ids: RecoveredIds,
     /// Entries that are not known to be committed.
@@ -58,7 +58,7 @@ struct Recovering {
 }
 
 /// What a replica is after [`Input::Boot`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Running {
     limits: Limits,
     consensus: Consensus,
@@ -131,6 +131,12 @@ impl Replica {
     #[must_use]
     pub fn entry(&self, index: LogIndex) -> (&EntryHeader, &[u8]) {
         self.running().tail.entry(index)
+    }
+
+    /// The chain up to and with an entry, where that is known without reading the log.
+    #[must_use]
+    pub fn chain_at(&self, index: LogIndex) -> Option<ChainHash> {
+        self.running().tail.chain_at(index)
     }
 
     /// When to step [`Input::Tick`] next, by the monotonic clock; never for a group of one.

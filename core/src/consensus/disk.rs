@@ -12,12 +12,12 @@ use crate::notice::Notice;
 
 /// What the disk has of the log. Writes may finish in any order: everything up to `durable` is
 /// there, and some behind a gap.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OwnDisk {
     durable: Tip,
     /// Ascending; no longer than the writes in flight.
     beyond: Vec<LogIndex>,
-    /// Under way; nothing is submitted meanwhile but what must be.
+    /// Under way; nothing is submitted meanwhile.
     truncating: Option<LogEnd>,
     /// The next truncation, once that one is done.
     then: Option<LogEnd>,
@@ -87,7 +87,9 @@ impl OwnDisk {
         tail.submitted().get() - self.durable.index.get() - self.beyond.len() as u64
     }
 
-    /// Asks for writes: of entries up to `must` in any case, and of others while there is room.
+    /// Asks for writes: of entries up to `must` in any case, and of others while there is room. None
+    /// while the log is truncated: after a crash in the middle, what had to go could be there again
+    /// under the index of an entry that is known to be committed.
     pub(crate) fn submit(
         &mut self,
         tail: &mut Tail,
@@ -95,11 +97,11 @@ impl OwnDisk {
         must: LogIndex,
         effects: &mut Effects,
     ) {
-        if self.failed {
+        if self.failed || self.truncating.is_some() {
             return;
         }
         loop {
-            let room = self.truncating.is_none() && self.in_flight(tail) < u64::from(in_flight_max);
+            let room = self.in_flight(tail) < u64::from(in_flight_max);
             if !room && tail.submitted() >= must {
                 return;
             }

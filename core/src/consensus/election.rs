@@ -17,7 +17,7 @@ use crate::mutant::Mutant;
 use crate::notice::Notice;
 
 /// An attempt to be elected.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Campaign {
     /// The epoch that it is about.
     pub(crate) epoch: Epoch,

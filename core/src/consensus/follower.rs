@@ -12,7 +12,7 @@ use crate::notice::Notice;
 use super::disk::OwnDisk;
 
 /// What a node knows of its log within one reign, and what it has to say to the leader.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Follower {
     session: Session,
     /// The last entry of the session that was compared with the leader's.

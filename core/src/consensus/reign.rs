@@ -14,7 +14,7 @@ use crate::mutant::Mutant;
 use crate::notice::{Notice, StepDown};
 
 /// A node's reign.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reign {
     pub(super) epoch: Epoch,
     /// Its first entry. Nothing is committed before that is.

@@ -27,7 +27,7 @@ enum State {
 }
 
 /// One follower.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Remote {
     pub(crate) node: NodeId,
     state: State,

@@ -15,7 +15,7 @@ use crate::log::entry::{EntryHeader, EntryKind, LogEnd, LogId, RECORD_FIXED_BYTE
 use crate::message::Tip;
 
 /// What gathers until it becomes the next entry.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Gathering {
     /// Stamped event frames, one behind the other.
     pub(crate) body: Vec<u8>,
@@ -23,7 +23,7 @@ pub(crate) struct Gathering {
     pub(crate) event_count: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     header: EntryHeader,
     body: Vec<u8>,
@@ -31,7 +31,7 @@ struct Entry {
 
 /// The end of the log. Entries are, oldest first: committed and lent or not yet written, then not
 /// committed; of both kinds those up to `submitted` were handed to the disk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tail {
     log: LogId,
     /// Before the first entry in memory.
