@@ -16,7 +16,8 @@ use quorate_core::time::Instant;
 use quorate_net::frame::HEADER_BYTES;
 use quorate_net::wire::peer::{
     ENTRIES_MAX, ENTRY_HEADER_BYTES, Founding, Lane, NUMBER_MAX, PROTOCOL_VERSION, PeerHello,
-    PeerKind, PeerMessage, encode_append, encode_message, entries_payload_bytes_max,
+    PeerKind, PeerMessage, encode_append, encode_append_head, encode_message,
+    entries_payload_bytes_max, push_entry,
 };
 use quorate_net::wire::{Kind, Reply, Request};
 use quorate_net::{FrameReader, WireError};
@@ -217,6 +218,12 @@ fn entries_are_lent_from_the_frame() {
     let lent = entries.iter().map(|(header, body)| (header, *body));
     encode_append(&mut again, group(), &message, lent);
     assert_eq!(again, bytes);
+    let (mut head, mut payload) = (Vec::new(), Vec::new());
+    for (header, body) in &entries {
+        push_entry(&mut payload, header, body);
+    }
+    encode_append_head(&mut head, group(), &message, entries.len() as u32, &payload);
+    assert_eq!([head, payload].concat(), bytes, "the same where entries are made beforehand");
     let frame = read_one(&bytes);
     let payload = frame.payload().as_ptr_range();
     let Ok(PeerMessage::Consensus { entries: found, .. }) = PeerMessage::decode(&frame) else {
