@@ -20,7 +20,7 @@ pub(super) const DEFAULT_URI: &str = "quorate://127.0.0.1:2113";
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The node to talk to
+    /// The node to talk to, or several of a group with commas in between
     #[arg(
         long,
         global = true,
