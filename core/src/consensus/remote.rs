@@ -158,7 +158,9 @@ impl Remote {
         }
         self.idle_replies += 1;
         if self.idle_replies >= IDLE_REPLIES_MAX {
-            let next = if in_session { received.next() } else { self.first };
+            // What is on its disk was compared in this reign, and stays.
+            let surely = self.first.max(self.durable.next());
+            let next = if in_session { received.next() } else { surely };
             self.restart(next.min(self.next));
         }
     }
