@@ -206,6 +206,9 @@ impl Consensus {
             return;
         }
         if remote.progressed(progress) {
+            // A follower that catches up may have far to go before anything is committed. Without
+            // commits this comes to an end, since what a leader takes is bounded.
+            reign.uncommitted_ticks = 0;
             self.advance();
         }
     }
