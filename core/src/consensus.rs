@@ -17,6 +17,7 @@ pub(crate) mod transfer;
 
 use alloc::vec::Vec;
 
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects, Halt};
 use crate::id::{DiskId, Epoch, LogIndex, NodeId, Round, Session};
 use crate::input::{Boot, HardState};
@@ -648,29 +649,42 @@ impl Consensus {
     }
 
     /// Adds all that decides what it will do to `hasher`.
-    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
-        self.promise.digest(hasher);
-        self.disk.digest(hasher);
-        self.follower.digest(hasher);
-        match &self.role {
-            Role::Follower => {}
-            Role::PreCandidate(campaign) | Role::Candidate(campaign) => campaign.digest(hasher),
-            Role::Leader(reign) => reign.digest(hasher),
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        self.promise.digest(digest.hasher());
+        self.disk.digest(digest);
+        self.follower.digest(digest.hasher());
+        let role = match &self.role {
+            Role::Follower => 0,
+            Role::PreCandidate(campaign) => {
+                campaign.digest(digest);
+                1
+            }
+            Role::Candidate(campaign) => {
+                campaign.digest(digest);
+                2
+            }
+            Role::Leader(reign) => {
+                reign.digest(digest);
+                3
+            }
+        };
+        for peer in &self.peers {
+            digest.numbers(&[u64::from(peer.up)]);
         }
-        let numbers = [
+        digest.numbers(&[
+            role,
             self.node.get(),
             self.leader.map_or(0, NodeId::get),
-            u64::from(self.silent_ticks),
-            u64::from(self.patience_ticks),
             self.committed.get(),
             self.vote_to_tell.map_or(0, NodeId::get),
             self.heard_epoch.get(),
+        ]);
+        digest.timers(&[
+            u64::from(self.silent_ticks),
+            u64::from(self.patience_ticks),
             u64::from(self.ping_in),
             self.random.state(),
-        ];
-        for number in numbers {
-            hasher.update(&number.to_le_bytes());
-        }
+        ]);
     }
 }
 

@@ -10,6 +10,7 @@ mod view;
 use alloc::vec::Vec;
 
 use crate::consensus::Consensus;
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
 use crate::id::{ChainHash, Epoch, LogIndex, Position, RequestId, Revision};
 use crate::input::{Boot, Input, LoadedHead};
@@ -178,12 +179,22 @@ impl Replica {
     /// A hash of the state: two replicas that were stepped with the same inputs have the same.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let mut hasher = blake3::Hasher::new();
+        self.digest_with(true)
+    }
+
+    /// A hash of the state but for its timers: of two replicas with the same, each can do what the
+    /// other can, though not at the same time.
+    #[must_use]
+    pub fn timeless_digest(&self) -> u64 {
+        self.digest_with(false)
+    }
+
+    fn digest_with(&self, timers: bool) -> u64 {
+        let mut digest = Digest::new(timers);
         if let State::Running(running) = &self.state {
-            running.digest(&mut hasher);
+            running.digest(&mut digest);
         }
-        let bytes = hasher.finalize().as_bytes()[..8].try_into().expect("8 of 32 bytes");
-        u64::from_le_bytes(bytes)
+        digest.finish()
     }
 }
 
@@ -596,8 +607,9 @@ impl Running {
         assert!(appends <= limits.pending_appends_max as usize, "pending appends are bounded");
     }
 
-    fn digest(&self, hasher: &mut blake3::Hasher) {
-        self.consensus.digest(hasher);
+    fn digest(&self, digest: &mut Digest) {
+        self.consensus.digest(digest);
+        let hasher = digest.hasher();
         self.tail.digest(hasher);
         self.store.digest(hasher);
         self.waiting.digest(hasher);
