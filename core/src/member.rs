@@ -170,6 +170,15 @@ impl Members {
         Self { count: 1, all: [member; MEMBERS_MAX] }
     }
 
+    /// A group of one that was founded on this disk: node 1, `n1` in zone `z1`.
+    #[must_use]
+    pub const fn of_one(disk: DiskId) -> Self {
+        let (Ok(name), Ok(zone)) = (Name::new("n1"), Name::new("z1")) else {
+            panic!("both are names")
+        };
+        Self::alone(Member { node: NodeId::from_wire(1), disk, name, zone })
+    }
+
     /// Takes members, in any order.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use quinn::Endpoint;
 use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
+use quorate_core::member::Members;
 use quorate_core::time::{self, Now};
 use quorate_net::endpoint;
 use quorate_net::identity::{Identity, IdentityError, Renewal, host_name};
@@ -338,6 +339,7 @@ fn publish(address: SocketAddr, identity: &Identity, logger: &Logger) {
 
 /// Who the node is, should its folder be new.
 fn founding(config: &Config) -> superblock::Identity {
+    let disk = DiskId::from_bytes(random());
     superblock::Identity {
         log: LogId {
             cluster: ClusterId::from_bytes(random()),
@@ -345,9 +347,10 @@ fn founding(config: &Config) -> superblock::Identity {
             lineage: Lineage::from_bytes(random()),
         },
         node: NodeId::from_wire(1),
-        disk: DiskId::from_bytes(random()),
+        disk,
         segment_bytes: config.segment_bytes,
         stream_key: random(),
+        members: Members::of_one(disk),
     }
 }
 

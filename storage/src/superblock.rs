@@ -7,6 +7,7 @@
 //! by the node. The layout of a copy is in [`copy`].
 
 mod copy;
+mod disk_id;
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +15,10 @@ mod tests;
 use quorate_core::id::{ClusterId, DiskId, NodeId};
 use quorate_core::input::HardState;
 use quorate_core::log::entry::LogId;
+use quorate_core::member::Members;
 
 pub use self::copy::{COPY_BYTES, CopyFault, FORMAT_VERSION, State};
+pub use self::disk_id::read_or_make_disk_id;
 use crate::buffer::AlignedBuffer;
 use crate::disk::{Access, DiskError, DiskErrorKind, Done, Durability, FileId, FileName, Op};
 use crate::io::Io;
@@ -43,6 +46,15 @@ pub struct Identity {
     /// The key with which the index hashes names of streams; drawn at random, so that nobody can
     /// choose names that collide.
     pub stream_key: [u8; 16],
+    /// The nodes of the group, this one among them.
+    pub members: Members,
+}
+
+impl Identity {
+    /// Whether the node is a member of its group, with its disk.
+    fn is_member(&self) -> bool {
+        self.members.get(self.node).is_some_and(|member| member.disk == self.disk)
+    }
 }
 
 /// Why there is no superblock to work with.
@@ -64,6 +76,20 @@ pub enum SuperblockError {
     /// There is one already.
     #[error("the data folder has a superblock already: it is founded only once")]
     AlreadyFounded,
+    /// It was to be founded with another disk id than the one that others were told.
+    #[error("the data folder was to be disk {found} of its group, and not {expected}")]
+    OtherDisk {
+        /// Of the folder.
+        found: DiskId,
+        /// As it was to be founded.
+        expected: DiskId,
+    },
+    /// The file with the disk id is not what was written.
+    #[error(
+        "the file disk-id of the data folder is damaged. Nothing was founded here yet: start anew \
+         in an empty folder"
+    )]
+    DiskIdUnreadable,
     /// A newer program has written it.
     #[error(
         "the data folder is of a newer format ({version}); this program reads up to \
@@ -149,12 +175,24 @@ impl Superblock {
     ///
     /// # Errors
     ///
-    /// Where there is a superblock already, or files that only a founded folder has.
+    /// Where there is a superblock already, or files that only a founded folder has, or where
+    /// [`read_or_make_disk_id`] gave another disk id.
+    ///
+    /// # Panics
+    ///
+    /// Where the node is not a member of its group.
     pub async fn found(io: &Io, identity: Identity) -> Result<Self, SuperblockError> {
         match Self::open(io).await {
             Err(SuperblockError::Missing) => {}
             Ok(_) => return Err(SuperblockError::AlreadyFounded),
             Err(error) => return Err(error),
+        }
+        assert!(identity.is_member(), "a node is a member of its group");
+        match disk_id::read(io).await? {
+            Some(found) if found != identity.disk => {
+                return Err(SuperblockError::OtherDisk { found, expected: identity.disk });
+            }
+            Some(_) | None => {}
         }
         let state = State::first(identity);
         let bytes = (COPIES * COPY_BYTES) as u64;

@@ -5,6 +5,7 @@ use quorate_core::id::{ClusterId, DiskId, EventId, GroupId, Lineage, NodeId, Pos
 use quorate_core::item;
 use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogId;
+use quorate_core::member::Members;
 use quorate_core::notice::Notice;
 use quorate_core::request::{Change, Expected, Outcome, Proposal, Rejection};
 use quorate_core::store::filter::Filter;
@@ -59,6 +60,7 @@ fn options(starts: u8) -> EngineOptions {
             },
             node: NodeId::from_wire(1),
             disk: DiskId::from_bytes([3; 16]),
+            members: Members::of_one(DiskId::from_bytes([3; 16])),
             segment_bytes: Limits::TINY.segment_bytes,
             stream_key: [4; 16],
         },

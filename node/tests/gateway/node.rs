@@ -11,6 +11,7 @@ use quinn::{Connection, Endpoint, EndpointConfig, RecvStream, SendStream, TokioR
 use quorate_client::{Client, ConnectError, EventData, Options};
 use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
+use quorate_core::member::Members;
 use quorate_core::time::{Created, Instant, Now};
 use quorate_net::memory::Network;
 use quorate_net::wire::{Reply, Request};
@@ -162,6 +163,7 @@ fn options(config: &Config) -> EngineOptions {
             },
             node: NodeId::from_wire(1),
             disk: DiskId::from_bytes([3; 16]),
+            members: Members::of_one(DiskId::from_bytes([3; 16])),
             segment_bytes: config.segment_bytes,
             stream_key: [4; 16],
         },

@@ -3,6 +3,7 @@
 use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogId;
+use quorate_core::member::Members;
 use quorate_core::request::Rejection;
 use quorate_node::engine::{Engine, EngineOptions, OpenError};
 use quorate_storage::disk::simulated::{CrashPoint, Fault, Survival};
@@ -169,6 +170,7 @@ impl World {
                 },
                 node: NodeId::from_wire(1),
                 disk: DiskId::from_bytes([3; 16]),
+                members: Members::of_one(DiskId::from_bytes([3; 16])),
                 segment_bytes: limits.segment_bytes,
                 stream_key: [4; 16],
             },

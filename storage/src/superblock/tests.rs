@@ -1,11 +1,25 @@
 //! Crashes at each write, damage to each copy, and the bytes themselves.
 
 use quorate_core::id::{Epoch, GroupId, Lineage};
+use quorate_core::member::{Member, Name};
 
 use super::*;
 use crate::disk::simulated::{CrashPoint, Fault, FaultPlan, Medium, Survival, crash_everywhere};
 
+const fn name(text: &str) -> Name {
+    match Name::new(text) {
+        Ok(name) => name,
+        Err(_) => panic!("it is a name"),
+    }
+}
+
 const IDENTITY: Identity = Identity {
+    members: Members::alone(Member {
+        node: NodeId::from_wire(3),
+        disk: DiskId::from_bytes([0xd1; 16]),
+        name: name("n3"),
+        zone: name("zone-east"),
+    }),
     log: LogId {
         cluster: ClusterId::from_bytes([0xc1; 16]),
         group: GroupId::from_wire(0x0123_4567_89ab_cdef),
@@ -144,6 +158,67 @@ fn a_flipped_bit_anywhere_is_noticed() {
         bytes[byte] ^= 1 << (byte % 8);
         State::decode(0, &bytes).unwrap_err();
     }
+}
+
+/// Seven members with the longest names.
+fn full_group() -> Identity {
+    let members = (1..=7).map(|number| Member {
+        node: NodeId::from_wire(number),
+        disk: DiskId::from_bytes([number as u8; 16]),
+        name: name(&number.to_string().repeat(32)),
+        zone: name(&"z".repeat(32)),
+    });
+    let members = Members::new(&members.collect::<Vec<_>>()).unwrap();
+    let member = members.as_slice()[2];
+    Identity { node: member.node, disk: member.disk, members, ..IDENTITY }
+}
+
+#[test]
+fn a_group_of_seven_fits() {
+    let state = State::first(full_group());
+    let mut bytes = [0; COPY_BYTES];
+    state.encode(0, &mut bytes);
+    assert_eq!(State::decode(0, &bytes), Ok(state));
+}
+
+#[test]
+fn members_that_nobody_writes_are_refused() {
+    let mut good = [0; COPY_BYTES];
+    State::first(full_group()).encode(0, &mut good);
+    // How many, a name's length, a letter, a zone's length, a number, a disk, and a spare byte.
+    for (at, byte) in [(168, 0), (168, 6), (168, 8), (200, 0), (200, 33), (208, b'/'), (204, 40)] {
+        let mut bytes = good;
+        bytes[at] = byte;
+        seal(&mut bytes);
+        let fault = CopyFault::Field { field: "list of members" };
+        assert_eq!(State::decode(0, &bytes), Err(fault), "{at}");
+    }
+    let mut bytes = good;
+    bytes[96] = 4;
+    seal(&mut bytes);
+    assert_eq!(State::decode(0, &bytes), Err(CopyFault::Field { field: "node" }));
+}
+
+fn seal(bytes: &mut [u8; COPY_BYTES]) {
+    let checksum = *blake3::hash(&bytes[..4064]).as_bytes();
+    bytes[4064..].copy_from_slice(&checksum);
+}
+
+#[test]
+fn a_folder_is_founded_only_as_the_disk_that_it_said_it_was() {
+    let medium = Medium::new(1);
+    let io = io(&medium);
+    let told = io.block_on(read_or_make_disk_id(&io, [7; 16])).unwrap();
+    let error = io.block_on(Superblock::found(&io, IDENTITY)).unwrap_err();
+    assert_eq!(error, SuperblockError::OtherDisk { found: told, expected: IDENTITY.disk });
+    let identity = Identity {
+        node: NodeId::from_wire(1),
+        disk: told,
+        members: Members::of_one(told),
+        ..IDENTITY
+    };
+    io.block_on(Superblock::found(&io, identity)).unwrap();
+    assert_eq!(open(&medium).unwrap().identity(), &identity);
 }
 
 #[test]
@@ -300,19 +375,22 @@ fn the_bytes_are_these() {
     let mut bytes = [0; COPY_BYTES];
     state.encode(2, &mut bytes);
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let lines: Vec<String> = bytes[..192].chunks(32).chain([&bytes[4064..]]).map(hex).collect();
+    let lines: Vec<String> = bytes[..288].chunks(32).chain([&bytes[4064..]]).map(hex).collect();
     assert_eq!(lines, GOLDEN, "the format has changed: that takes a new version");
-    assert!(bytes[192..4064].iter().all(|byte| *byte == 0));
+    assert!(bytes[288..4064].iter().all(|byte| *byte == 0));
     assert_eq!(State::decode(2, &bytes), Ok(state));
 }
 
-/// The first 192 bytes of a copy, 32 to a line, and its checksum.
-const GOLDEN: [&str; 7] = [
+/// The first 288 bytes of a copy, 32 to a line, and its checksum.
+const GOLDEN: [&str; 10] = [
     "517274537570657201000000020000000200000000000000aaaaaaaaaaaaaaaa",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac1c1c1c1c1c1c1c1",
     "c1c1c1c1c1c1c1c1efcdab896745230111111111111111111111111111111111",
     "0300000000000000d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d10500000000000000",
     "0100000000000000050000000000000000000004000000003031323334353637",
-    "3839616263646566000000000000000000000000000000000000000000000000",
-    "d510d806486d2d1cdaa362a18a460b1aa7d17e5c1982952e913556b736a3854a",
+    "383961626364656601000000000000000300000000000000d1d1d1d1d1d1d1d1",
+    "d1d1d1d1d1d1d1d102000000090000006e330000000000000000000000000000",
+    "000000000000000000000000000000007a6f6e652d6561737400000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "6adcf1197c0538e7e49354f6319ebfff095738b4fd5834c37c66ec287ad60185",
 ];

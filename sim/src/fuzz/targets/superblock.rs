@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use quorate_core::id::{DiskId, Epoch, NodeId};
 use quorate_core::input::HardState;
 use quorate_core::log::entry::LogId;
+use quorate_core::member::Members;
 use quorate_storage::disk::DiskError;
 use quorate_storage::disk::simulated::Medium;
 use quorate_storage::io::Io;
@@ -29,6 +30,7 @@ fn sample(promises: u64) -> Files {
         log: LogId::default(),
         node: NodeId::from_wire(1),
         disk: DiskId::from_bytes([9; 16]),
+        members: Members::of_one(DiskId::from_bytes([9; 16])),
         segment_bytes: 1 << 20,
         stream_key: [7; 16],
     };
