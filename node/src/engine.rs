@@ -332,7 +332,7 @@ impl Engine {
     fn write_entry(&mut self, now: Now, index: LogIndex) {
         let (entry, body) = self.replica.entry(index);
         self.writing.push_back((index, now.monotonic, entry.end().since(entry.position)));
-        self.log.append(entry, body);
+        self.log.append(entry, body, self.committed);
     }
 
     /// What was recovered is in the index since the start; the rest is shown to readers now.
@@ -344,6 +344,7 @@ impl Engine {
             self.events = entry.events_before + u64::from(entry.event_count);
         }
         self.end = end;
+        self.log.note_committed(index);
     }
 
     fn note_space(&mut self, now: Now) {

@@ -1,6 +1,7 @@
 //! Memory that the kernel can write to and from directly: it starts on a 4 KiB boundary.
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 /// `O_DIRECT` asks for addresses, offsets and lengths that are multiples of this.
 pub const ALIGNMENT: usize = 4096;
@@ -8,7 +9,7 @@ pub const ALIGNMENT: usize = 4096;
 /// Zeroed bytes on a 4 KiB boundary, owned, so that they can be lent to a disk and come back.
 pub struct AlignedBuffer {
     /// Has room for the alignment; moving the vector does not move what it points to.
-    memory: Vec<u8>,
+    memory: Arc<Vec<u8>>,
     start: usize,
     bytes: usize,
 }
@@ -23,7 +24,15 @@ impl AlignedBuffer {
         let memory = vec![0; bytes + ALIGNMENT];
         let start = memory.as_ptr().align_offset(ALIGNMENT);
         assert!(start < ALIGNMENT, "there is room for the alignment");
-        Self { memory, start, bytes }
+        Self { memory: Arc::new(memory), start, bytes }
+    }
+
+    /// The same bytes once more, not copied: to look at while a disk has them.
+    ///
+    /// They can't be changed as long as more than one has them.
+    #[must_use]
+    pub fn share(&self) -> Self {
+        Self { memory: self.memory.clone(), start: self.start, bytes: self.bytes }
     }
 }
 
@@ -37,7 +46,8 @@ impl Deref for AlignedBuffer {
 
 impl DerefMut for AlignedBuffer {
     fn deref_mut(&mut self) -> &mut [u8] {
-        &mut self.memory[self.start..self.start + self.bytes]
+        let memory = Arc::get_mut(&mut self.memory).expect("shared bytes are only looked at");
+        &mut memory[self.start..self.start + self.bytes]
     }
 }
 

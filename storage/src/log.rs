@@ -2,7 +2,8 @@
 //!
 //! [`Log`] is the writer. It takes entries in without waiting, has several writes in flight, and
 //! reports which entries are on stable storage; what must be done beside that (the next segment's
-//! file, a sealed segment's footer, the stamp) goes on inside it whenever it is polled.
+//! file, a sealed segment's footer, the stamp) goes on inside it whenever it is polled. A member of a
+//! group may have to take back what its leader never committed: [`Log::truncate`].
 //! [`LogReader`] reads what is committed, [`Scrub`] reads everything again in the background, and
 //! [`verify()`] does so offline.
 //!
@@ -13,14 +14,19 @@ mod corruption;
 mod files;
 mod home;
 mod image;
+mod quarantine;
 mod reader;
 mod record;
 mod recover;
+mod removal;
+mod roll;
 mod scrub;
 mod segment;
+mod shared;
 mod spare;
 mod stamp;
 mod tail;
+mod truncate;
 mod verify;
 
 use std::cell::RefCell;
@@ -31,7 +37,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use quorate_core::id::{Epoch, LogIndex, NodeId, Position};
-use quorate_core::log::entry::{EntryHeader, LogEnd, record_bytes};
+use quorate_core::log::entry::{EntryHeader, LogEnd, body_offset, record_bytes};
 use quorate_core::time::Instant;
 
 pub use self::corruption::{Corruption, Damage, Part};
@@ -42,14 +48,16 @@ pub use self::scrub::{Scrub, ScrubProgress};
 pub use self::verify::{LogReport, verify};
 
 use self::image::{SegmentImage, Verdict};
-use self::reader::Shared;
-use self::recover::{Recovered, Segment, recover};
-use self::segment::{Anchors, FOOTER_BYTES, SegmentFooter, SegmentHeader};
+use self::record::Stamps;
+use self::recover::{Recovered, recover};
+use self::roll::{Activation, Active, Closed, activate, header_of_next};
+use self::shared::Shared;
 use self::spare::Spare;
-use self::stamp::{Stamp, StampFile};
+use self::stamp::StampFile;
 use self::tail::HeldRecord;
+use self::truncate::Truncations;
 use crate::buffer::AlignedBuffer;
-use crate::disk::{Access, DiskError, Done, Durability, FileId, FileName, Op};
+use crate::disk::{DiskError, Durability, Op};
 use crate::io::{Io, Running};
 
 /// How long the log is idle before the stamp says what is durable.
@@ -103,7 +111,12 @@ pub struct Log {
     durable: LogIndex,
     /// Some stamp that is on stable storage says so up to here.
     stamped: LogIndex,
-    active: Active,
+    /// Every entry up to here is known to be committed.
+    committed: LogIndex,
+    /// Some stamp that is on stable storage says so up to here.
+    stamped_committed: LogIndex,
+    /// Away while its end is being removed.
+    active: Option<Active>,
     /// Records that wait for the next segment, oldest first.
     queue: VecDeque<Queued>,
     /// Writes under way, in the order of their entries.
@@ -112,9 +125,10 @@ pub struct Log {
     activation: Option<Activation>,
     /// Segments that take no more records, until they have their footer.
     closed: VecDeque<Closed>,
-    sealing: Option<Working<()>>,
+    sealing: Option<(Position, Working<()>)>,
+    truncations: Truncations,
     stamp: StampFile,
-    stamp_write: Option<(Running, LogIndex)>,
+    stamp_write: Option<(Running, Stamps)>,
     /// Since when nothing has been under way.
     idle_since: Option<Instant>,
     failed: bool,
@@ -123,36 +137,16 @@ pub struct Log {
 /// Work on files that goes on between polls.
 type Working<T> = Pin<Box<dyn Future<Output = Result<T, DiskError>>>>;
 
-/// A segment without a footer that takes no more records.
-struct Closed {
-    base: Position,
-    /// Where it is still open, since it was written to.
-    file: Option<FileId>,
-}
-
-/// The segment that is written to.
-struct Active {
-    file: FileId,
-    base: Position,
-    /// The address behind the room for records.
-    room_end: Position,
-}
-
-struct Activation {
-    start: LogEnd,
-    made: Working<FileId>,
-}
-
 struct Queued {
     entry: EntryHeader,
-    /// The stamp in the record.
-    durable: LogIndex,
+    /// Those in the record.
+    stamps: Stamps,
     record: AlignedBuffer,
 }
 
 struct Write {
     entry: EntryHeader,
-    durable: LogIndex,
+    stamps: Stamps,
     state: WriteState,
 }
 
@@ -173,28 +167,19 @@ impl Log {
     /// [`OpenError`] where something that may have been acknowledged is not there as it was
     /// written: nothing is cut silently.
     pub async fn open(io: &Io, settings: Settings) -> Result<(Self, Recovery), OpenError> {
-        let Done::Listed(files) = io.run(Op::List { folder: segment::FOLDER.into() }).await? else {
-            unreachable!("a list gives names")
-        };
+        let files = recover::list(io).await?;
         let recovered = recover(io, &settings.home, &files).await?;
         let Recovered { mut segments, stamp, mut report } = recovered;
+        let known = Stamps { durable: report.end.index, committed: report.committed };
         let mut spare = Spare::find(io, u64::from(settings.segment_bytes), &files).await?;
-        let stamp = match stamp {
-            stamp::Found::Stamp(stamp) => {
-                (StampFile::open(io, &settings.home, stamp).await?, stamp)
-            }
-            stamp::Found::Nothing | stamp::Found::Damaged => {
-                let stamp = Stamp { sequence: 0, durable: report.end.index };
-                (StampFile::make(io, &settings.home, stamp).await?, stamp)
-            }
-        };
+        let (stamp, stamped) = StampFile::settled(io, &settings.home, stamp, known).await?;
         let end = report.end;
         let active = match segments.last() {
             Some(last) if !last.is_sealed() => Active::open(io, last).await?,
             Some(_) | None => {
                 spare.made().await?;
                 assert!(spare.take(), "it has just been made");
-                let header = header_of_next(&settings, end, end.index);
+                let header = header_of_next(&settings, end, known);
                 let file = activate(io.clone(), header).await?;
                 spare.renew();
                 segments.push(header.segment());
@@ -204,22 +189,26 @@ impl Log {
         };
         let closed = segments[..segments.len() - 1].iter().filter(|held| !held.is_sealed());
         let closed = closed.map(|held| Closed { base: held.base(), file: None }).collect();
-        let shared = Rc::new(RefCell::new(Shared::new(segments, settings.tail_bytes_max)));
+        let shared = Shared::new(segments, settings.tail_bytes_max, end.index);
+        let shared = Rc::new(RefCell::new(shared));
         let log = Self {
             io: io.clone(),
             settings,
             shared,
             end,
             durable: end.index,
-            stamped: stamp.1.durable,
-            active,
+            stamped: stamped.durable,
+            committed: known.committed,
+            stamped_committed: stamped.committed,
+            active: Some(active),
             queue: VecDeque::new(),
             writes: VecDeque::new(),
             spare,
             activation: None,
             closed,
             sealing: None,
-            stamp: stamp.0,
+            truncations: Truncations::default(),
+            stamp,
             stamp_write: None,
             idle_since: Some(Instant::START),
             failed: false,
@@ -270,10 +259,13 @@ impl Log {
     ///
     /// After a fault it is ignored: nothing is written any more.
     ///
+    /// - `committed`: every entry up to this one is known to be committed; the record says so to the
+    ///   next start
+    ///
     /// # Panics
     ///
     /// Where it does not continue the log, or is longer than a segment has room for.
-    pub fn append(&mut self, entry: &EntryHeader, body: &[u8]) {
+    pub fn append(&mut self, entry: &EntryHeader, body: &[u8], committed: LogIndex) {
         if self.failed {
             return;
         }
@@ -283,11 +275,27 @@ impl Log {
         assert_eq!(entry.events_before, self.end.events, "events are counted");
         let room = segment::records_bytes(u64::from(self.settings.segment_bytes));
         assert!(record_bytes(entry.body_bytes) <= room, "an entry fits in a segment");
-        let record = record::encode(&self.settings.home, entry, self.durable, body);
+        self.committed = self.committed.max(committed);
+        let stamps = self.stamps();
+        let record = record::encode(&self.settings.home, entry, stamps, body);
+        let start = body_offset(entry.body_bytes) as usize;
+        let body = start..start + entry.body_bytes as usize;
+        let held = HeldRecord { entry: *entry, bytes: record.share(), body };
+        self.shared.borrow_mut().tail.push(held);
         self.end = LogEnd::after(entry);
         self.idle_since = None;
-        self.queue.push_back(Queued { entry: *entry, durable: self.durable, record });
+        self.queue.push_back(Queued { entry: *entry, stamps, record });
         self.submit_queued();
+    }
+
+    /// Takes note that every entry up to this one is committed. Where no record follows that says so,
+    /// the stamp does.
+    pub fn note_committed(&mut self, committed: LogIndex) {
+        if committed > self.committed {
+            self.committed = committed;
+            // What else is learned in the next moments goes into the same stamp.
+            self.idle_since = None;
+        }
     }
 
     /// Takes in what the disk has done, and goes on with the log's own work.
@@ -360,7 +368,9 @@ impl Log {
         std::future::poll_fn(|context| {
             let result = self.advance(Instant::START, context, &mut written);
             let waits_for_space = self.spare.is_wanting();
-            let idle = self.writes.is_empty() && self.stamp_write.is_none();
+            let idle = self.writes.is_empty()
+                && self.stamp_write.is_none()
+                && !self.truncations.are_under_way();
             match result {
                 Ok(()) if !idle || (!self.queue.is_empty() && !waits_for_space) => Poll::Pending,
                 result => Poll::Ready(result),
@@ -368,8 +378,8 @@ impl Log {
         })
         .await
         .map_err(LogFault)?;
-        if self.stamped < self.durable {
-            self.stamp.write(self.durable).await.map_err(LogFault)?;
+        if self.wants_stamp() {
+            self.stamp.write(self.durable, self.committed).await.map_err(LogFault)?;
         }
         Ok(())
     }
@@ -387,20 +397,28 @@ impl Log {
         // What was just submitted, or could be now that a segment is there, must hear of its end.
         self.poll_activation(context)?;
         self.poll_sealing(context)?;
-        self.poll_stamp(now, context)
+        self.poll_stamp(now, context)?;
+        self.poll_truncation(now, context, written)
+    }
+
+    /// What a record says that is made now.
+    fn stamps(&self) -> Stamps {
+        Stamps { durable: self.durable, committed: self.committed }
     }
 
     /// Submits records from the queue while they fit in the active segment; else asks for the next.
     fn submit_queued(&mut self) {
-        while let Some(queued) = self.queue.front() {
-            if queued.entry.end() > self.active.room_end {
+        while let (Some(queued), Some(active)) = (self.queue.front(), &self.active) {
+            // Once the next segment is being made, it begins where this one ends now, though what had no
+            // room may have been taken back.
+            if self.activation.is_some() || queued.entry.end() > active.room_end {
                 self.begin_next_segment();
                 return;
             }
-            let Queued { entry, durable, record } = self.queue.pop_front().expect("just seen");
-            let distance = entry.position.since(self.active.base);
+            let Queued { entry, stamps, record } = self.queue.pop_front().expect("just seen");
+            let distance = entry.position.since(active.base);
             let running = self.io.run(Op::Write {
-                file: self.active.file,
+                file: active.file,
                 offset: segment::RECORDS_OFFSET + distance,
                 buffer: record,
                 durability: Durability::Durable,
@@ -409,34 +427,8 @@ impl Log {
             let segment = shared.segments.last_mut().expect("there is an active segment");
             segment.anchors.as_mut().expect("it is not sealed").note(distance);
             segment.end = LogEnd::after(&entry);
-            self.writes.push_back(Write { entry, durable, state: WriteState::Running(running) });
+            self.writes.push_back(Write { entry, stamps, state: WriteState::Running(running) });
         }
-    }
-
-    /// Makes the spare the next segment, where there is one and nobody has begun.
-    fn begin_next_segment(&mut self) {
-        if self.activation.is_some() || !self.spare.take() {
-            return;
-        }
-        let start = self.shared.borrow().segments.last().expect("there is one").end;
-        let header = header_of_next(&self.settings, start, self.durable);
-        let made = Box::pin(activate(self.io.clone(), header));
-        self.activation = Some(Activation { start, made });
-    }
-
-    fn poll_activation(&mut self, context: &mut Context<'_>) -> Result<(), DiskError> {
-        let Some(activation) = &mut self.activation else { return Ok(()) };
-        let Poll::Ready(file) = activation.made.as_mut().poll(context) else { return Ok(()) };
-        let file = file?;
-        let segment = header_of_next(&self.settings, activation.start, self.durable).segment();
-        self.activation = None;
-        let file_of_closed = Some(self.active.file);
-        self.closed.push_back(Closed { base: self.active.base, file: file_of_closed });
-        self.active = Active::new(file, &segment);
-        self.shared.borrow_mut().segments.push(segment);
-        self.spare.renew();
-        self.submit_queued();
-        Ok(())
     }
 
     /// Takes in the writes that have ended.
@@ -445,51 +437,29 @@ impl Log {
         context: &mut Context<'_>,
         written: &mut Vec<Written>,
     ) -> Result<(), DiskError> {
+        // Of what is being removed nobody hears any more, and nothing is claimed.
+        let last_left = self.truncations.last_left().unwrap_or(self.end.index);
         for write in &mut self.writes {
             let WriteState::Running(running) = &mut write.state else { continue };
             let Poll::Ready(done) = Pin::new(running).poll(context) else { continue };
-            let Done::Transferred(record) = done? else { unreachable!("a write gives its buffer") };
+            done?;
             write.state = WriteState::Done;
-            let entry = write.entry;
-            let start = entry.body_position().since(entry.position) as usize;
-            let body = start..start + entry.body_bytes as usize;
-            let held = HeldRecord { entry, bytes: Rc::new(record), body };
-            self.shared.borrow_mut().tail.insert(held);
-            self.stamped = self.stamped.max(write.durable);
-            written.push(Written { epoch: entry.epoch, index: entry.index });
+            if write.entry.index <= last_left {
+                self.stamped = self.stamped.max(write.stamps.durable);
+                self.stamped_committed = self.stamped_committed.max(write.stamps.committed);
+                let EntryHeader { epoch, index, .. } = write.entry;
+                written.push(Written { epoch, index });
+            }
         }
+        let durable_before = self.durable;
         while let Some(Write { entry, state: WriteState::Done, .. }) = self.writes.front() {
-            self.durable = entry.index;
+            self.durable = entry.index.min(last_left);
             self.writes.pop_front();
         }
-        Ok(())
-    }
-
-    /// Writes the footers of closed segments, one at a time, once all of their records are durable.
-    fn poll_sealing(&mut self, context: &mut Context<'_>) -> Result<(), DiskError> {
-        let Some(&Closed { base, file }) = self.closed.front() else { return Ok(()) };
-        if self.sealing.is_none() {
-            let shared = self.shared.borrow();
-            let segment = &shared.segments[shared.holding(base)];
-            if segment.end.index > self.durable {
-                return Ok(());
-            }
-            let anchors = segment.anchors.as_ref().expect("it has no footer yet");
-            let anchors = anchors.sectors().to_vec();
-            let footer = SegmentFooter { base, end: segment.end, anchors };
-            let footer = footer.encode(&self.settings.home);
-            let offset = segment.bytes - FOOTER_BYTES;
-            self.sealing = Some(Box::pin(seal(self.io.clone(), base, file, offset, footer)));
-        }
-        let sealing = self.sealing.as_mut().expect("one is under way");
-        if let Poll::Ready(result) = sealing.as_mut().poll(context) {
-            result?;
+        if self.durable > durable_before {
             let mut shared = self.shared.borrow_mut();
-            let number = shared.holding(base);
-            shared.segments[number].anchors = None;
-            shared.files.forget(base);
-            self.closed.pop_front();
-            self.sealing = None;
+            shared.durable = self.durable;
+            shared.tail.shrink(self.durable);
         }
         Ok(())
     }
@@ -502,82 +472,31 @@ impl Log {
             self.idle_since = Some(now);
         }
         if self.stamp_at().is_some_and(|at| now >= at) {
-            self.stamp_write = Some((self.stamp.write(self.durable), self.durable));
+            let stamps = self.stamps();
+            self.stamp_write = Some((self.stamp.write(stamps.durable, stamps.committed), stamps));
         }
-        if let Some((running, durable)) = &mut self.stamp_write
+        if let Some((running, stamps)) = &mut self.stamp_write
             && let Poll::Ready(done) = Pin::new(running).poll(context)
         {
             done?;
-            self.stamped = self.stamped.max(*durable);
+            let last_left = self.truncations.last_left().unwrap_or(self.end.index);
+            self.stamped = self.stamped.max(stamps.durable.min(last_left));
+            self.stamped_committed = self.stamped_committed.max(stamps.committed);
             self.stamp_write = None;
         }
         Ok(())
     }
 
+    fn wants_stamp(&self) -> bool {
+        self.stamped < self.durable || self.stamped_committed < self.committed
+    }
+
     /// When the stamp is to be written.
     fn stamp_at(&self) -> Option<Instant> {
         let idle_since = self.idle_since?;
-        (self.stamped < self.durable && self.stamp_write.is_none())
+        let may_write = self.stamp_write.is_none() && !self.truncations.are_under_way();
+        (self.wants_stamp() && may_write)
             .then(|| Instant::from_nanos(idle_since.nanos() + STAMP_AFTER_NANOS))
-    }
-}
-
-impl Active {
-    async fn open(io: &Io, segment: &Segment) -> Result<Self, DiskError> {
-        let file = open_direct(io, segment::file_name(segment.base())).await?;
-        Ok(Self::new(file, segment))
-    }
-
-    fn new(file: FileId, segment: &Segment) -> Self {
-        Self { file, base: segment.base(), room_end: segment.room_end() }
-    }
-}
-
-impl SegmentHeader {
-    /// The segment that this header begins.
-    fn segment(&self) -> Segment {
-        let bytes = u64::from(self.segment_bytes);
-        let (start, end) = (self.start, self.start);
-        Segment { bytes, start, end, anchors: Some(Anchors::new(bytes)) }
-    }
-}
-
-fn header_of_next(settings: &Settings, start: LogEnd, durable: LogIndex) -> SegmentHeader {
-    let Settings { home, node, segment_bytes, .. } = *settings;
-    SegmentHeader { home, node, segment_bytes, durable, start }
-}
-
-/// Makes the spare a segment: its header first, then its name, both durable.
-async fn activate(io: Io, header: SegmentHeader) -> Result<FileId, DiskError> {
-    let file = open_direct(&io, spare::FILE.into()).await?;
-    let (buffer, durability) = (header.encode(), Durability::Durable);
-    io.run(Op::Write { file, offset: 0, buffer, durability }).await?;
-    let to = segment::file_name(header.start.position);
-    io.run(Op::Rename { from: spare::FILE.into(), to }).await?;
-    Ok(file)
-}
-
-/// Writes a segment's footer, durably, and closes the file.
-async fn seal(
-    io: Io,
-    base: Position,
-    file: Option<FileId>,
-    offset: u64,
-    footer: AlignedBuffer,
-) -> Result<(), DiskError> {
-    let file = match file {
-        Some(file) => file,
-        None => open_direct(&io, segment::file_name(base)).await?,
-    };
-    let write = Op::Write { file, offset, buffer: footer, durability: Durability::Durable };
-    io.run(write).await?;
-    io.run(Op::Close { file }).await.map(drop)
-}
-
-async fn open_direct(io: &Io, name: FileName) -> Result<FileId, DiskError> {
-    match io.run(Op::Open { name, access: Access::Direct }).await? {
-        Done::Opened { file, .. } => Ok(file),
-        other => unreachable!("an open gives a file, not {other:?}"),
     }
 }
 

@@ -78,6 +78,12 @@ impl SegmentImage {
         &area[(position.since(self.base) as usize).min(records)..]
     }
 
+    /// Takes all from this position on for blank: a truncation removes it.
+    pub(super) fn forget_from(&mut self, position: Position) {
+        let start = self.bytes.len().min(self.offset_of(position) as usize);
+        self.bytes[start..].fill(0);
+    }
+
     /// Says that a part of this file is damaged.
     pub(super) fn part(&self, part: Part, offset: u64, damage: Damage) -> Corruption {
         Corruption { file: self.name(), offset, part, damage, streams: Vec::new() }

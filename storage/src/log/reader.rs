@@ -1,10 +1,10 @@
 //! Reading the log: records from any position in either direction, and single events.
 //!
-//! Cheap to clone, and independent of the writer: what it is asked for is committed and so durable.
-//! Everything that comes from the disk is checked against its checksums before it is given out.
+//! Cheap to clone, and independent of the writer. What it is asked for is committed, but need not be
+//! durable here: what this disk has not finished writing is read from memory. Everything that comes
+//! from the disk is checked against its checksums before it is given out.
 
 use std::cell::RefCell;
-use std::collections::VecDeque;
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -13,21 +13,20 @@ use quorate_core::id::{LogIndex, Position};
 use quorate_core::log::entry::{EntryHeader, SECTOR_BYTES};
 
 use super::corruption::{Corruption, Damage, Part};
-use super::files::{OpenSegment, OpenSegments};
+use super::files::OpenSegment;
 use super::home::{Home, u32_at};
 use super::image::check_sectors;
 use super::record::{self, HeaderError, RecordHeader};
 use super::recover::Segment;
 use super::segment::{self, RECORDS_OFFSET};
-use super::tail::{HeldRecord, Tail};
+use super::shared::Shared;
+use super::tail::HeldRecord;
 use crate::buffer::AlignedBuffer;
 use crate::disk::DiskError;
 use crate::io::Io;
 
 /// About how many bytes of records a chunk has.
 const CHUNK_BYTES: u64 = 256 << 10;
-/// Ends of chunks that are remembered as places where a record starts.
-const STARTS_MAX: usize = 64;
 
 /// Why something can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -41,47 +40,6 @@ pub enum ReadError {
     /// The log is good there, but no event starts at this position.
     #[error("no event starts at position {0}")]
     NoEvent(Position),
-}
-
-/// What the writer and its readers share.
-pub(super) struct Shared {
-    /// By base, in order, without gaps.
-    pub(super) segments: Vec<Segment>,
-    pub(super) tail: Tail,
-    pub(super) files: OpenSegments,
-    /// Where chunks ended: a reader that goes on there need not look for the record's start.
-    starts: VecDeque<Position>,
-}
-
-impl Shared {
-    pub(super) fn new(segments: Vec<Segment>, tail_bytes_max: u64) -> Self {
-        Self {
-            segments,
-            tail: Tail::new(tail_bytes_max),
-            files: OpenSegments::default(),
-            starts: VecDeque::new(),
-        }
-    }
-
-    /// The number of the segment that holds a position.
-    pub(super) fn holding(&self, position: Position) -> usize {
-        let behind = self.segments.partition_point(|segment| segment.base() <= position);
-        behind.checked_sub(1).expect("the log starts at zero")
-    }
-
-    /// The nearest place up to `position` where a chunk is known to have ended.
-    fn start_before(&self, position: Position) -> Option<Position> {
-        self.starts.iter().copied().filter(|start| *start <= position).max()
-    }
-
-    fn remember(&mut self, start: Position) {
-        if !self.starts.contains(&start) {
-            if self.starts.len() == STARTS_MAX {
-                self.starts.pop_front();
-            }
-            self.starts.push_back(start);
-        }
-    }
 }
 
 /// Whole records, in order and without a gap between them.
@@ -111,9 +69,9 @@ impl Chunk {
 }
 
 /// The bytes of one event frame, checked.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct EventBytes {
-    bytes: Rc<AlignedBuffer>,
+    bytes: AlignedBuffer,
     start: usize,
     length: usize,
 }
@@ -127,6 +85,12 @@ impl EventBytes {
     #[must_use]
     pub fn frame(&self) -> EventFrame<'_> {
         EventFrame::parse(self).expect("it was parsed when it was read")
+    }
+}
+
+impl Clone for EventBytes {
+    fn clone(&self) -> Self {
+        Self { bytes: self.bytes.share(), start: self.start, length: self.length }
     }
 }
 
@@ -150,14 +114,33 @@ pub struct LogReader {
 struct Span {
     /// A place where a record starts.
     start: Position,
-    /// Records that end up to here are left out.
-    from: Position,
+    /// Records before it are left out.
+    first: First,
     /// Records that start from here on are left out.
     upto: Position,
     /// Nothing behind it is read.
     limit: Position,
     /// Enough.
     bytes: u64,
+}
+
+/// What a read begins with.
+#[derive(Clone, Copy)]
+enum First {
+    /// The record that ends behind this.
+    At(Position),
+    /// This entry's record.
+    Entry(LogIndex),
+}
+
+impl First {
+    /// Whether a record comes before it.
+    fn is_behind(self, entry: &EntryHeader) -> bool {
+        match self {
+            Self::At(position) => entry.end() <= position,
+            Self::Entry(index) => entry.index < index,
+        }
+    }
 }
 
 impl LogReader {
@@ -181,14 +164,20 @@ impl LogReader {
             return Ok(chunk(held));
         }
         let (segment, file) = self.open(from).await?;
-        let limit = upto.min(segment.room_end()).min(segment.sealed_end());
+        let on_disk = self.shared.borrow().on_disk(upto);
+        let limit = on_disk.min(segment.room_end()).min(segment.sealed_end());
         let start = self.anchor(&segment, &file, from);
         let known = self.shared.borrow().start_before(from);
         let start = known.map_or(start, |known| start.max(known));
-        let span = Span { start, from, upto: limit, limit, bytes: CHUNK_BYTES };
-        let chunk = chunk(self.read_span(&segment, &file, &span).await?);
-        self.shared.borrow_mut().remember(chunk.end());
-        Ok(chunk)
+        let first = First::At(from);
+        let span = Span { start, first, upto: limit, limit, bytes: CHUNK_BYTES };
+        let truncations = self.shared.borrow().truncations;
+        let records = self.read_span(&segment, &file, &span).await?;
+        let mut shared = self.shared.borrow_mut();
+        if shared.truncations == truncations {
+            shared.remember(&records);
+        }
+        Ok(chunk(records))
     }
 
     /// Reads records backwards: the one that holds the byte before `before` and some before it.
@@ -217,9 +206,11 @@ impl LogReader {
             return Ok(chunk(held));
         }
         let (segment, file) = self.open(last).await?;
-        let limit = upto.min(segment.room_end()).min(segment.sealed_end());
+        let on_disk = self.shared.borrow().on_disk(upto);
+        let limit = on_disk.min(segment.room_end()).min(segment.sealed_end());
         let start = self.anchor(&segment, &file, last);
-        let span = Span { start, from: start, upto: before, limit, bytes: u64::MAX };
+        let first = First::At(start);
+        let span = Span { start, first, upto: before.min(limit), limit, bytes: u64::MAX };
         Ok(chunk(self.read_span(&segment, &file, &span).await?))
     }
 
@@ -232,7 +223,7 @@ impl LogReader {
         if let Some(record) = self.shared.borrow().tail.holding(position) {
             let offset = position.get().checked_sub(record.entry.body_position().get());
             let start = record.body.start + offset.ok_or(ReadError::NoEvent(position))? as usize;
-            return event(record.bytes.clone(), start, record.body.end)
+            return event(record.bytes.share(), start, record.body.end)
                 .ok_or(ReadError::NoEvent(position));
         }
         let (segment, file) = self.open(position).await?;
@@ -246,7 +237,7 @@ impl LogReader {
                 break;
             }
             let offset = segment.offset_of(Position::from_wire(first));
-            let bytes = Rc::new(file.read(offset, (sectors_end - first) as usize).await?);
+            let bytes = file.read(offset, (sectors_end - first) as usize).await?;
             let length = u64::from(u32_at(&bytes, start as usize));
             let needed = (position.get() + length).next_multiple_of(SECTOR_BYTES);
             if needed <= sectors_end {
@@ -288,13 +279,97 @@ impl LogReader {
             Some(anchors) => anchors.sectors().to_vec(),
             None => file.anchors.clone().unwrap_or_default(),
         };
-        // The last anchor with few enough events before it.
+        self.last_anchor(&segment, &file, &anchors, |entry| entry.events_before <= wanted).await
+    }
+
+    /// Reads entries for a replica that lacks them, from this one on: at least one, and no more than
+    /// make up `bytes_max`. Nothing where `from` is not durable, or just now ceased to be.
+    ///
+    /// They need not be committed, and may be removed as soon as they were read.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] where the entry, or one of those behind it that were read with it, is damaged.
+    pub async fn read_entries(
+        &self,
+        from: LogIndex,
+        bytes_max: u64,
+    ) -> Result<Option<Chunk>, ReadError> {
+        assert!(from > LogIndex::ZERO, "no entry is before the first");
+        let truncations = {
+            let shared = self.shared.borrow();
+            if from > shared.durable {
+                return Ok(None);
+            }
+            let held = shared.tail.entries(from, shared.durable, bytes_max);
+            if !held.is_empty() {
+                return Ok(Some(chunk(held)));
+            }
+            shared.truncations
+        };
+        let found = self.entries_on_disk(from, bytes_max).await;
+        let mut shared = self.shared.borrow_mut();
+        if shared.truncations != truncations {
+            return Ok(None);
+        }
+        let mut records = found?;
+        let mut bytes: u64 = records.iter().map(|record| record.length()).sum();
+        while bytes > bytes_max && records.len() > 1 {
+            bytes -= records.pop().map_or(0, |record| record.length());
+        }
+        shared.remember(&records);
+        Ok(Some(chunk(records)))
+    }
+
+    /// Reads entries that are not in memory, from this one on, of one segment.
+    async fn entries_on_disk(
+        &self,
+        from: LogIndex,
+        bytes: u64,
+    ) -> Result<Vec<HeldRecord>, ReadError> {
+        let base = {
+            let shared = self.shared.borrow();
+            let number = shared.segments.partition_point(|held| held.start.index < from);
+            shared.segments[number.saturating_sub(1)].base()
+        };
+        let (segment, file) = self.open(base).await?;
+        let limit = self.shared.borrow().on_disk(segment.end.position);
+        let anchors = match &segment.anchors {
+            Some(anchors) => anchors.sectors(),
+            None => file.anchors.as_deref().unwrap_or_default(),
+        };
+        let written = |sector: &u32| base.plus(u64::from(*sector) * SECTOR_BYTES) < limit;
+        let anchors = &anchors[..anchors.partition_point(written)];
+        let known = self.shared.borrow().start_of(from).filter(|known| *known >= base);
+        let start = match known {
+            Some(known) => known,
+            None => self.last_anchor(&segment, &file, anchors, |entry| entry.index <= from).await?,
+        };
+        let first = First::Entry(from);
+        let span = Span { start, first, upto: limit, limit, bytes: bytes.max(1) };
+        let records = self.read_span(&segment, &file, &span).await?;
+        if records.is_empty() {
+            return Err(bad_record(&segment, limit, Some(from), Damage::Missing));
+        }
+        Ok(records)
+    }
+
+    /// The last of these places in a segment, or its base, whose record fulfils `is_before`: what
+    /// those before it do as well.
+    async fn last_anchor(
+        &self,
+        segment: &Segment,
+        file: &OpenSegment,
+        anchors: &[u32],
+        is_before: impl Fn(&EntryHeader) -> bool,
+    ) -> Result<Position, ReadError> {
+        let base = segment.base();
         let (mut good, mut bad) = (0, anchors.len());
         while good + 1 < bad {
             let middle = good.midpoint(bad);
             let start = base.plus(u64::from(anchors[middle]) * SECTOR_BYTES);
-            let header = self.read_header(&segment, &file, start).await?;
-            if header.entry.events_before <= wanted { good = middle } else { bad = middle }
+            let header = self.read_header(segment, file, start).await?;
+            if is_before(&header.entry) { good = middle } else { bad = middle }
         }
         let sector = anchors.get(good).copied().unwrap_or(0);
         Ok(base.plus(u64::from(sector) * SECTOR_BYTES))
@@ -302,12 +377,12 @@ impl LogReader {
 
     /// The segment that holds a position, open.
     async fn open(&self, position: Position) -> Result<(Segment, Rc<OpenSegment>), DiskError> {
-        let (segment, held) = {
+        let (segment, held, truncations) = {
             let mut shared = self.shared.borrow_mut();
             let number = shared.holding(position);
             let segment = shared.segments[number].clone();
             let held = shared.files.find(segment.base());
-            (segment, held)
+            (segment, held, shared.truncations)
         };
         if let Some(file) = held {
             return Ok((segment, file));
@@ -315,7 +390,11 @@ impl LogReader {
         let opened =
             OpenSegment::open(&self.io, &self.home, segment.base(), segment.is_sealed()).await?;
         let file = Rc::new(opened);
-        self.shared.borrow_mut().files.insert(segment.base(), file.clone());
+        let mut shared = self.shared.borrow_mut();
+        // A truncation may have removed it meanwhile, and another may get its name.
+        if shared.truncations == truncations {
+            shared.files.insert(segment.base(), file.clone());
+        }
         Ok((segment, file))
     }
 
@@ -343,7 +422,7 @@ impl LogReader {
         let mut index = (at == segment.base()).then(|| segment.start.index.next());
         while at < span.upto && gathered < span.bytes {
             let length = needed.max(CHUNK_BYTES).min(span.limit.since(at));
-            let bytes = Rc::new(file.read(segment.offset_of(at), length as usize).await?);
+            let bytes = file.read(segment.offset_of(at), length as usize).await?;
             let mut offset = 0;
             while at < span.upto && gathered < span.bytes && offset < bytes.len() {
                 let whole = span.limit.since(at);
@@ -357,7 +436,7 @@ impl LogReader {
                 };
                 index = Some(header.entry.index);
                 let record = &bytes[offset..offset + header.bytes()];
-                if header.entry.end() > span.from {
+                if !span.first.is_behind(&header.entry) {
                     if let Some(bad) = check_sectors(record, &header) {
                         let mut error = bad_record(segment, at, index, bad.damage);
                         if let ReadError::Corrupt(corruption) = &mut error {
@@ -368,7 +447,7 @@ impl LogReader {
                     }
                     let body = header.body();
                     let body = offset + body.start..offset + body.end;
-                    found.push(HeldRecord { entry: header.entry, bytes: bytes.clone(), body });
+                    found.push(HeldRecord { entry: header.entry, bytes: bytes.share(), body });
                     gathered += header.bytes() as u64;
                 }
                 index = Some(header.entry.index.next());
@@ -476,7 +555,7 @@ fn chunk(records: Vec<HeldRecord>) -> Chunk {
 }
 
 /// The event at `start`, where there is a good one.
-fn event(bytes: Rc<AlignedBuffer>, start: usize, end: usize) -> Option<EventBytes> {
+fn event(bytes: AlignedBuffer, start: usize, end: usize) -> Option<EventBytes> {
     let frame = EventFrame::parse(bytes.get(start..end)?).ok()?;
     let length = frame.bytes().len();
     let good = crc32c::crc32c(frame.content()) == frame.content_checksum()

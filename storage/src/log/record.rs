@@ -23,7 +23,9 @@
 //! | 100 | 1 | kind: 1 epoch, 2 events |
 //! | 101 | 3 | zero |
 //! | 104 | 4 | body length |
-//! | 108 | 20 | zero |
+//! | 108 | 4 | zero |
+//! | 112 | 8 | commit stamp: every entry up to this index was known to be committed then |
+//! | 120 | 8 | zero |
 //! | 128 | 32 | chain up to the entry before |
 //! | 160 | 32 | chain with this entry |
 //! | 192 | 4 × s | CRC-32C of each sector, of its part from b on |
@@ -59,6 +61,17 @@ pub(super) struct RecordHeader {
     pub(super) log: LogId,
     /// Every entry up to this one was durable when the record was made.
     pub(super) durable: LogIndex,
+    /// Every entry up to this one was known to be committed when the record was made.
+    pub(super) committed: LogIndex,
+}
+
+/// What a record says of the log when it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamps {
+    /// Every entry up to this one was durable.
+    pub(super) durable: LogIndex,
+    /// Every entry up to this one was known to be committed.
+    pub(super) committed: LogIndex,
 }
 
 impl RecordHeader {
@@ -103,28 +116,30 @@ pub(super) enum HeaderError {
 pub(super) fn encode(
     home: &Home,
     entry: &EntryHeader,
-    durable: LogIndex,
+    stamps: Stamps,
     body: &[u8],
 ) -> AlignedBuffer {
     assert_eq!(body.len(), entry.body_bytes as usize, "the header describes this body");
     let mut record = AlignedBuffer::zeroed(record_bytes(entry.body_bytes) as usize);
+    let bytes: &mut [u8] = &mut record;
     let body_start = body_offset(entry.body_bytes) as usize;
-    record[body_start..body_start + body.len()].copy_from_slice(body);
+    bytes[body_start..body_start + body.len()].copy_from_slice(body);
     for sector in 0..record_sectors(entry.body_bytes) as usize {
-        let checksum = crc32c::crc32c(&record[covered(sector, body_start)]);
-        put_u32(&mut record, FIXED + 4 * sector, checksum);
+        let checksum = crc32c::crc32c(&bytes[covered(sector, body_start)]);
+        put_u32(bytes, FIXED + 4 * sector, checksum);
     }
-    let header = &mut record[..body_start];
+    let header = &mut bytes[..body_start];
     header[0..8].copy_from_slice(&MAGIC);
     home.put_log(&mut header[16..56]);
     put_u64(header, 56, entry.epoch.get());
     put_u64(header, 64, entry.index.get());
     put_u64(header, 72, entry.position.get());
-    put_u64(header, 80, durable.get());
+    put_u64(header, 80, stamps.durable.get());
     put_u64(header, 88, entry.events_before);
     put_u32(header, 96, entry.event_count);
     header[100] = entry.kind.code();
     put_u32(header, 104, entry.body_bytes);
+    put_u64(header, 112, stamps.committed.get());
     header[128..160].copy_from_slice(&entry.previous_chain.to_bytes());
     header[160..192].copy_from_slice(&entry.chain.to_bytes());
     let checksum = home.fixed_checksum(&header[..FIXED]);
@@ -142,10 +157,10 @@ pub(super) fn decode_header(bytes: &[u8], home: &Home) -> Result<RecordHeader, H
         return Err(HeaderError::Checksum);
     }
     let kind = EntryKind::from_code(header[100]).ok_or(HeaderError::Content)?;
-    if !is_zero(&header[101..104]) || !is_zero(&header[108..128]) {
+    if !is_zero(&header[101..104]) || !is_zero(&header[108..112]) || !is_zero(&header[120..128]) {
         return Err(HeaderError::Content);
     }
-    let numbers = [56, 64, 72, 80, 88].map(|at| u64_at(header, at));
+    let numbers = [56, 64, 72, 80, 88, 112].map(|at| u64_at(header, at));
     if numbers.iter().any(|number| *number > NUMBER_MAX) || u64_at(header, 64) == 0 {
         return Err(HeaderError::Content);
     }
@@ -164,6 +179,7 @@ pub(super) fn decode_header(bytes: &[u8], home: &Home) -> Result<RecordHeader, H
         entry,
         log: log_id_at(header, 16),
         durable: LogIndex::from_wire(u64_at(header, 80)),
+        committed: LogIndex::from_wire(u64_at(header, 112)),
     })
 }
 

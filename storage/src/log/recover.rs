@@ -21,6 +21,9 @@
 //! header, of a later footer, and of the stamp file. A good record behind a bad one proves nothing
 //! by itself, since several writes are in flight at once and finish in any order.
 //!
+//! A truncation that the last process did not finish is finished before anything else, so that none
+//! of this sees half of it: [`removal`] says why no stamp is left that proves what was removed.
+//!
 //! One case can't be told: a disk that acknowledged the last write and lost it, when the power went
 //! in the few milliseconds before any stamp. It looks torn.
 
@@ -30,19 +33,19 @@ use quorate_core::log::entry::{LogEnd, SECTOR_BYTES};
 use super::corruption::{Corruption, Damage, Part};
 use super::home::Home;
 use super::image::{SegmentImage, Verdict};
+use super::record::Stamps;
+use super::removal::{self, Removal};
 use super::segment::{
     self, Anchors, FOOTER_BYTES, PartError, RECORDS_OFFSET, SegmentFooter, SegmentHeader, VERSION,
     records_bytes,
 };
-use super::stamp;
+use super::stamp::{self, Stamp, StampFile};
 use crate::buffer::AlignedBuffer;
-use crate::disk::{Access, DiskError, Done, Durability, FileId, FileName, Op};
+use crate::disk::{Access, DiskError, Done, FileId, FileName, Op};
 use crate::io::{Io, Running};
 
 /// Segments whose headers and footers are read at once.
 const READS_IN_FLIGHT: usize = 64;
-/// What is zeroed in one write.
-const ZEROED_AT_ONCE_BYTES: u64 = 1 << 20;
 
 /// Why a log can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -96,10 +99,14 @@ pub struct Recovery {
     pub segments: u64,
     /// Bytes of segments that were read in full.
     pub scanned_bytes: u64,
+    /// Every entry up to here was known to be committed: at least these are, maybe more.
+    pub committed: LogIndex,
+    /// The last entry that was left by a truncation which the last process had not finished.
+    pub truncated: Option<LogIndex>,
     /// An unfinished append that was cut off.
     pub torn: Option<TornTail>,
-    /// Damage that the log could make good by itself: footers and the stamp hold nothing that can't
-    /// be had from records.
+    /// Damage that the log could make good by itself: footers hold nothing that can't be had from
+    /// records, and the stamp little.
     pub repaired: Vec<Corruption>,
 }
 
@@ -167,16 +174,27 @@ pub(super) async fn recover(
     files: &[(FileName, u64)],
 ) -> Result<Recovered, OpenError> {
     let mut report = Recovery::default();
-    let stamp = stamp::read(io, home).await?;
+    let mut stamp = stamp::read(io, home).await?;
+    let mut read = read_ends(io, files).await?;
+    if let stamp::Found::Stamp { stamp: found @ Stamp { intent: Some(end), .. }, .. } = stamp {
+        finish_truncation(io, home, &read.0, found, &end).await?;
+        report.truncated = Some(end.index);
+        stamp = stamp::read(io, home).await?;
+        read = read_ends(io, &list(io).await?).await?;
+    }
     let stamped = match stamp {
-        stamp::Found::Nothing => LogIndex::ZERO,
-        stamp::Found::Stamp(stamp) => stamp.durable,
+        stamp::Found::Nothing => Stamps::default(),
+        stamp::Found::Stamp { stamp: Stamp { durable, committed, .. }, .. } => {
+            Stamps { durable, committed }
+        }
         stamp::Found::Damaged => {
             report.repaired.push(part_corruption(stamp::FILE.into(), 0, Part::Stamp));
-            LogIndex::ZERO
+            Stamps::default()
         }
     };
-    let (ends, cut) = read_ends(io, files).await?;
+    report.committed = stamped.committed;
+    let stamped = stamped.durable;
+    let (ends, cut) = read;
     if let Some(corruption) = cut.into_iter().next() {
         return Err(OpenError::Corrupt(Box::new(corruption)));
     }
@@ -187,6 +205,7 @@ pub(super) async fn recover(
     for (number, candidate) in candidates.iter().enumerate() {
         let later = &candidates[number + 1..];
         check_start(candidate, &end)?;
+        report.committed = report.committed.max(candidate.header.committed);
         let (segment, torn) = match &candidate.footer {
             Some(footer) => (candidate.sealed(footer), None),
             None => settle_unsealed(io, home, candidate, later, stamped, &mut report).await?,
@@ -202,8 +221,74 @@ pub(super) async fn recover(
         return Err(lost_at_the_end(&segments, &end));
     }
     report.end = end;
+    report.committed = report.committed.min(end.index);
     report.segments = segments.len() as u64;
     Ok(Recovered { segments, stamp, report })
+}
+
+/// Carries out a truncation that was intended: nothing that proves the removed entries durable is
+/// looked at before.
+///
+/// An intended end at which the log does not have an entry's end removes nothing: it is damage.
+async fn finish_truncation(
+    io: &Io,
+    home: &Home,
+    ends: &[Ends],
+    stamp: Stamp,
+    end: &LogEnd,
+) -> Result<(), OpenError> {
+    let Some(number) = ends.iter().rposition(|ends| ends.base <= end.position) else {
+        return Err(corrupt(segment::file_name(end.position), 0, Part::Segment, Damage::Missing));
+    };
+    let (kept, later) = (&ends[number], &ends[number + 1..]);
+    let (header, mut image) = (check_header(home, kept)?, SegmentImage::read(io, kept.base).await?);
+    let header = header
+        .map_err(|damage| corrupt(segment::file_name(kept.base), 0, Part::SegmentHeader, damage))?;
+    let written = end.position.plus(image.written_bytes(end.position));
+    check_intent(home, &mut image, &header.start, end)?;
+    let stamp_file = StampFile::open(io, home, stamp).await?;
+    let file = |ends: &Ends| removal::File { base: ends.base, bytes: ends.bytes, file: None };
+    let (kept, later) = (file(kept), later.iter().map(file).collect());
+    let committed = stamp.committed;
+    let removal = Removal { end: *end, committed, kept, written, later };
+    let removed = removal::finish(io, home, stamp.truncations, &removal).await?;
+    stamp_file.settle(*end).await?;
+    stamp_file.close().await?;
+    io.run(Op::Close { file: removed.file }).await?;
+    Ok(())
+}
+
+/// Checks that the log has every entry up to an intended end, and ends there when the rest is gone.
+///
+/// Makes the image look as if it were.
+pub(super) fn check_intent(
+    home: &Home,
+    image: &mut SegmentImage,
+    start: &LogEnd,
+    end: &LogEnd,
+) -> Result<(), OpenError> {
+    image.forget_from(end.position);
+    let (found, verdict) = image.walk(home, *start, |_, _| {});
+    if found == *end {
+        return Ok(());
+    }
+    let corruption = match verdict {
+        _ if found.position >= end.position => Corruption {
+            damage: Damage::Chain,
+            ..part_corruption(stamp::FILE.into(), 0, Part::Stamp)
+        },
+        Verdict::Bad(bad) => image.corruption(&found, &bad),
+        Verdict::Blank | Verdict::Present(_) => image.lost(&found),
+    };
+    Err(OpenError::Corrupt(Box::new(corruption)))
+}
+
+/// Names and lengths in the log's folder.
+pub(super) async fn list(io: &Io) -> Result<Vec<(FileName, u64)>, DiskError> {
+    match io.run(Op::List { folder: segment::FOLDER.into() }).await? {
+        Done::Listed(files) => Ok(files),
+        other => unreachable!("a list gives names, not {other:?}"),
+    }
 }
 
 impl Candidate {
@@ -342,6 +427,7 @@ async fn settle_unsealed(
     let mut anchors = Anchors::new(candidate.bytes);
     let (end, verdict) = image.walk(home, candidate.header.start, |header, _| {
         anchors.note(header.entry.position.since(candidate.base));
+        report.committed = report.committed.max(header.committed);
     });
     let (bytes, start) = (candidate.bytes, candidate.header.start);
     let segment = Segment { bytes, start, end, anchors: Some(anchors) };
@@ -411,16 +497,8 @@ async fn zero(io: &Io, image: &SegmentImage, from: Position, bytes: u64) -> Resu
     if bytes == 0 {
         return Ok(());
     }
-    let done = io.run(Op::Open { name: image.name(), access: Access::Direct }).await?;
-    let Done::Opened { file, .. } = done else { unreachable!("an open gives a file") };
-    let (mut offset, end) = (image.offset_of(from), image.offset_of(from) + bytes);
-    while offset < end {
-        let length = (end - offset).min(ZEROED_AT_ONCE_BYTES);
-        let buffer = AlignedBuffer::zeroed(length as usize);
-        let durability = Durability::Durable;
-        io.run(Op::Write { file, offset, buffer, durability }).await?;
-        offset += length;
-    }
+    let file = removal::open(io, image.base).await?;
+    removal::zero(io, file, image.offset_of(from), bytes).await?;
     io.run(Op::Close { file }).await.map(drop)
 }
 

@@ -48,6 +48,8 @@ pub struct Scrub {
     at: LogEnd,
     /// When the next piece may be read.
     next_at: Instant,
+    /// Truncations of the log when the present piece was begun.
+    truncations: u64,
     piece: Option<Pin<Box<dyn Future<Output = Checked>>>>,
 }
 
@@ -64,7 +66,8 @@ impl Scrub {
     pub fn new(reader: LogReader, bytes_per_second: u64) -> Self {
         assert!(bytes_per_second > 0, "a scrub makes progress");
         let (at, next_at) = (LogEnd::default(), Instant::START);
-        Self { reader, bytes_per_second, passes: 0, at, next_at, piece: None }
+        let truncations = reader.shared.borrow().truncations;
+        Self { reader, bytes_per_second, passes: 0, at, next_at, truncations, piece: None }
     }
 
     /// Goes on by at most one piece; gives what it found there, where that is not what was written.
@@ -72,6 +75,7 @@ impl Scrub {
     /// Behind damage it goes on with the next segment.
     pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) -> Option<ReadError> {
         if self.piece.is_none() {
+            self.step_back();
             if now < self.next_at {
                 return None;
             }
@@ -89,6 +93,11 @@ impl Scrub {
         let piece = self.piece.as_mut().expect("one is under way");
         let Poll::Ready(checked) = piece.as_mut().poll(context) else { return None };
         self.piece = None;
+        let is_void = self.reader.shared.borrow().truncations != self.truncations;
+        if is_void {
+            // What was not there may just have been removed.
+            return None;
+        }
         self.at = checked.at;
         let pause = checked.bytes.saturating_mul(NANOS_PER_SECOND) / self.bytes_per_second;
         self.next_at = Instant::from_nanos(now.nanos() + pause);
@@ -108,6 +117,15 @@ impl Scrub {
         let sealed = shared.segments.iter().take_while(|segment| segment.is_sealed());
         let total = sealed.last().map_or(Position::START, |segment| segment.end.position);
         ScrubProgress { passes: self.passes, checked: self.at.position, total }
+    }
+
+    /// Goes back to where the log still is what was checked, where entries were removed meanwhile.
+    fn step_back(&mut self) {
+        let shared = self.reader.shared.borrow();
+        if self.truncations != shared.truncations {
+            self.truncations = shared.truncations;
+            self.at = shared.segments[shared.holding(self.at.position)].start;
+        }
     }
 
     /// The segment to go on with, where it is sealed.

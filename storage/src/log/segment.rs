@@ -27,7 +27,8 @@
 //! | 80 | 8 | durable stamp, as in a record |
 //! | 88 | 8 | version of the log's format: 1. A later one keeps magic, checksum and this |
 //! | 96 | 64 | start: what comes before the first record |
-//! | 160 | 3936 | zero |
+//! | 160 | 8 | commit stamp, as in a record |
+//! | 168 | 3928 | zero |
 //!
 //! Footer:
 //!
@@ -98,6 +99,8 @@ pub(super) struct SegmentHeader {
     pub(super) segment_bytes: u32,
     /// Every entry up to this one was durable when the segment was begun.
     pub(super) durable: LogIndex,
+    /// Every entry up to this one was known to be committed when the segment was begun.
+    pub(super) committed: LogIndex,
     /// What comes before its first record; its position is the base.
     pub(super) start: LogEnd,
 }
@@ -124,6 +127,7 @@ impl SegmentHeader {
         put_u64(&mut sector, 80, self.durable.get());
         put_u64(&mut sector, 88, VERSION);
         put_end(&mut sector[96..160], &self.start);
+        put_u64(&mut sector, 160, self.committed.get());
         let checksum = self.home.checksum(&sector);
         put_u32(&mut sector, 8, checksum);
         sector
@@ -142,9 +146,9 @@ impl SegmentHeader {
         if u64_at(sector, 88) != VERSION {
             return Err(PartError::Version(u64_at(sector, 88)));
         }
-        let durable = u64_at(sector, 80);
+        let (durable, committed) = (u64_at(sector, 80), u64_at(sector, 160));
         let start = end_at(sector, 96).ok_or(PartError::Damaged)?;
-        if !is_zero(&sector[160..]) || durable > NUMBER_MAX {
+        if !is_zero(&sector[168..]) || durable > NUMBER_MAX || committed > NUMBER_MAX {
             return Err(PartError::Damaged);
         }
         Ok(Self {
@@ -152,6 +156,7 @@ impl SegmentHeader {
             node: NodeId::from_wire(u64_at(sector, 72)),
             segment_bytes: u32_at(sector, 12),
             durable: LogIndex::from_wire(durable),
+            committed: LogIndex::from_wire(committed),
             start,
         })
     }
@@ -233,6 +238,16 @@ impl Anchors {
         Self { spacing, next: 0, sectors: Vec::new() }
     }
 
+    /// Those of a segment whose records now end so many bytes behind the base.
+    pub(super) fn cut(segment_bytes: u64, mut sectors: Vec<u32>, distance: u64) -> Self {
+        sectors.retain(|sector| u64::from(*sector) * SECTOR_BYTES < distance);
+        let mut anchors = Self::new(segment_bytes);
+        if let Some(last) = sectors.last() {
+            anchors.next = u64::from(*last) * SECTOR_BYTES + anchors.spacing;
+        }
+        Self { sectors, ..anchors }
+    }
+
     /// Takes note of a record that starts so many bytes behind the base; in ascending order.
     pub(super) fn note(&mut self, distance: u64) {
         if distance >= self.next {
@@ -269,7 +284,7 @@ fn check_magic(bytes: &[u8], magic: [u8; 8]) -> Result<(), PartError> {
     }
 }
 
-fn put_end(out: &mut [u8], end: &LogEnd) {
+pub(super) fn put_end(out: &mut [u8], end: &LogEnd) {
     put_u64(out, 0, end.index.get());
     put_u64(out, 8, end.epoch.get());
     put_u64(out, 16, end.position.get());
@@ -277,7 +292,7 @@ fn put_end(out: &mut [u8], end: &LogEnd) {
     out[32..64].copy_from_slice(&end.chain.to_bytes());
 }
 
-fn end_at(bytes: &[u8], at: usize) -> Option<LogEnd> {
+pub(super) fn end_at(bytes: &[u8], at: usize) -> Option<LogEnd> {
     let numbers = [at, at + 8, at + 16, at + 24].map(|at| u64_at(bytes, at));
     let [index, epoch, position, events] = numbers;
     let can_be = numbers.iter().all(|number| *number <= NUMBER_MAX);

@@ -3,7 +3,10 @@
 mod crash;
 mod damage;
 mod format;
+mod hints;
 mod reading;
+mod truncation;
+mod truncation_history;
 
 use std::task::Waker;
 
@@ -32,6 +35,9 @@ pub(super) const SETTINGS: Settings = Settings {
     tail_bytes_max: 3 * 4096,
 };
 
+/// Stamps that prove nothing.
+pub(super) const UNPROVEN: Stamps = Stamps { durable: LogIndex::ZERO, committed: LogIndex::ZERO };
+
 /// An entry with its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -41,6 +47,11 @@ pub(super) struct Entry {
 
 /// Makes the entry that follows this end: some events of `stream`, with this much data each.
 pub(super) fn entry(after: &LogEnd, stream: &str, data_bytes: &[usize]) -> Entry {
+    entry_in(Epoch::from_wire(1), after, stream, data_bytes)
+}
+
+/// The same, in this epoch.
+pub(super) fn entry_in(epoch: Epoch, after: &LogEnd, stream: &str, data_bytes: &[usize]) -> Entry {
     let mut body = Vec::new();
     for (number, bytes) in data_bytes.iter().enumerate() {
         let start = body.len();
@@ -58,7 +69,7 @@ pub(super) fn entry(after: &LogEnd, stream: &str, data_bytes: &[usize]) -> Entry
         event::stamp(&mut body[start..], revision, Created::from_ticks(after.index.get()));
     }
     let mut header = EntryHeader {
-        epoch: Epoch::from_wire(1),
+        epoch,
         index: after.index.next(),
         position: after.position,
         kind: EntryKind::Events,
@@ -89,9 +100,13 @@ pub(super) fn settle(io: &Io, log: &mut Log, now: u64) -> Result<Vec<Written>, L
     let mut context = Context::from_waker(Waker::noop());
     loop {
         log.poll(Instant::from_nanos(now), &mut context, &mut written)?;
-        let idle = log.writes.is_empty() && log.queue.is_empty() && log.closed.is_empty();
+        let idle = log.writes.is_empty()
+            && log.queue.is_empty()
+            && log.closed.is_empty()
+            && log.sealing.is_none();
         let waits = idle || log.spare.is_wanting() && log.writes.is_empty();
-        let at_work = log.spare.is_making() || log.stamp_write.is_some();
+        let at_work =
+            log.spare.is_making() || log.stamp_write.is_some() || log.truncations.are_under_way();
         if log.failed || (waits && !at_work) {
             return Ok(written);
         }
@@ -126,7 +141,7 @@ pub(super) fn filled(entries: &[Entry], closed: bool) -> Medium {
     let io = io(&medium);
     let (mut log, _) = open(&io).unwrap();
     for entry in entries {
-        log.append(&entry.header, &entry.body);
+        log.append(&entry.header, &entry.body, LogIndex::ZERO);
         settle(&io, &mut log, 0).unwrap();
     }
     if closed {

@@ -3,16 +3,16 @@
 //! Unlike a start it does not stop at the first damage. Behind a damaged record it goes on with the
 //! next place where a good header stands, else with the next segment.
 
-use quorate_core::id::LogIndex;
+use quorate_core::id::{LogIndex, Position};
 use quorate_core::log::entry::{LogEnd, SECTOR_BYTES};
 
 use super::corruption::{Corruption, Damage, Part};
 use super::home::Home;
 use super::image::{SegmentImage, Verdict, events_are_good};
-use super::recover::{Ends, OpenError, TornTail, check_header, part_corruption, read_ends};
+use super::recover::{Ends, OpenError, TornTail, check_header, list, part_corruption, read_ends};
 use super::segment::{self, FOOTER_BYTES, PartError, SegmentFooter, SegmentHeader};
 use super::stamp;
-use crate::disk::{Done, Op};
+use crate::disk::DiskError;
 use crate::io::Io;
 
 /// What [`verify`] found.
@@ -28,6 +28,9 @@ pub struct LogReport {
     pub events: u64,
     /// Where the log ends.
     pub end: LogEnd,
+    /// A truncation was not finished, and the next start finishes it: the last entry that is left.
+    /// What is behind is not looked at.
+    pub truncating: Option<LogIndex>,
     /// An append that was never finished: what a crash leaves, and the next start cuts off.
     pub torn: Option<TornTail>,
     /// What is not as it was written.
@@ -50,30 +53,40 @@ struct Checked {
 /// error: it is in the report.
 pub async fn verify(io: &Io, home: &Home) -> Result<LogReport, OpenError> {
     let mut report = LogReport::default();
-    let Done::Listed(files) = io.run(Op::List { folder: segment::FOLDER.into() }).await? else {
-        unreachable!("a list gives names")
-    };
+    let files = list(io).await?;
+    let mut intent = None;
     let mut durable = match stamp::read(io, home).await? {
         stamp::Found::Nothing => LogIndex::ZERO,
-        stamp::Found::Stamp(stamp) => stamp.durable,
+        stamp::Found::Stamp { stamp, .. } => {
+            intent = stamp.intent;
+            stamp.intent.map_or(stamp.durable, |end| end.index)
+        }
         stamp::Found::Damaged => {
             report.damage.push(part_corruption(stamp::FILE.into(), 0, Part::Stamp));
             LogIndex::ZERO
         }
     };
     let stamped = durable;
-    let (ends, cut) = read_ends(io, &files).await?;
+    let (mut ends, cut) = read_ends(io, &files).await?;
     report.damage.extend(cut);
+    if let Some(end) = &intent {
+        report.truncating = Some(end.index);
+        // What the next start removes is not there any more.
+        ends.retain(|ends| ends.base <= end.position);
+        if let Some(last) = ends.last_mut() {
+            last.footer.fill(0);
+        }
+    }
     let mut checked = Vec::with_capacity(ends.len());
     for ends in ends.iter().rev() {
         let segment = check_ends(home, ends, durable, &mut report)?;
-        durable = evidence(io, home, ends, &segment).await?;
+        durable = evidence(io, home, ends, &segment, intent.as_ref()).await?;
         checked.push(segment);
     }
     checked.reverse();
     let mut certain = true;
     for (number, segment) in checked.iter().enumerate() {
-        let image = SegmentImage::read(io, ends[number].base).await?;
+        let image = read_image(io, ends[number].base, intent.as_ref()).await?;
         report.segments += 1;
         report.bytes += image.file_bytes();
         let at = report.start(home, &image, segment, certain);
@@ -85,7 +98,26 @@ pub async fn verify(io: &Io, home: &Home) -> Result<LogReport, OpenError> {
     if certain && stamped > report.end.index && report.damage.is_empty() {
         report.damage.push(missing(&report.end));
     }
+    if intent.is_some_and(|end| end != report.end) && report.damage.is_empty() {
+        report.damage.push(Corruption {
+            damage: Damage::Chain,
+            ..part_corruption(stamp::FILE.into(), 0, Part::Stamp)
+        });
+    }
     Ok(report)
+}
+
+/// Reads a segment, without what is to be removed.
+async fn read_image(
+    io: &Io,
+    base: Position,
+    intent: Option<&LogEnd>,
+) -> Result<SegmentImage, DiskError> {
+    let mut image = SegmentImage::read(io, base).await?;
+    if let Some(end) = intent.filter(|end| end.position >= base) {
+        image.forget_from(end.position);
+    }
+    Ok(image)
 }
 
 /// Checks a segment's header and footer.
@@ -128,6 +160,7 @@ async fn evidence(
     home: &Home,
     ends: &Ends,
     segment: &Checked,
+    intent: Option<&LogEnd>,
 ) -> Result<LogIndex, OpenError> {
     let mut durable = segment.durable;
     if let Some(header) = &segment.header {
@@ -136,7 +169,7 @@ async fn evidence(
     match &segment.footer {
         Some(footer) => durable = durable.max(footer.end.index),
         None => {
-            let image = SegmentImage::read(io, ends.base).await?;
+            let image = read_image(io, ends.base, intent).await?;
             durable = durable.max(image.durable_evidence(home, ends.base));
         }
     }

@@ -124,7 +124,7 @@ impl Store {
             chain: end.chain,
         };
         header.chain = header.expected_chain(&HOME.log, &body);
-        self.log.append(&header, &body);
+        self.log.append(&header, &body, header.index.previous());
         self.settle();
         let first = self.model.events.len() - events.len();
         for (parsed, event) in event::frames(&body).zip(&mut self.model.events[first..]) {

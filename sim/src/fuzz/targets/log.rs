@@ -42,7 +42,7 @@ pub(super) const SEALED: Target = Target {
 /// The file that says how far the log is durable.
 pub(super) const STAMP: Target = Target {
     name: "log-stamp",
-    corpus: || vec![contents(STAMP_NAME)],
+    corpus: || vec![contents(STAMP_NAME), stamp_with_intent()],
     repair: |bytes| bytes.chunks_exact_mut(SECTOR).for_each(seal),
     decode: |bytes| serves(STAMP_NAME, bytes),
 };
@@ -85,10 +85,8 @@ fn write_log(io: &Io) -> Result<(), LogFault> {
     let mut written = Vec::new();
     let mut nanos = 0;
     for number in 0..ENTRIES {
-        // Every third entry has two sectors.
-        let count = if number % 3 == 0 { 30 } else { 2 };
-        let (entry, body) = entry_behind(&end, count);
-        log.append(&entry, &body);
+        let (entry, body) = entry_behind(&end, events_in(number));
+        log.append(&entry, &body, end.index);
         end = LogEnd::after(&entry);
         while written.len() as u64 <= number {
             nanos += 1_000_000;
@@ -98,6 +96,11 @@ fn write_log(io: &Io) -> Result<(), LogFault> {
         }
     }
     io.block_on(log.close())
+}
+
+/// Every third entry has two sectors.
+fn events_in(number: u64) -> u32 {
+    if number.is_multiple_of(3) { 30 } else { 2 }
 }
 
 fn entry_behind(end: &LogEnd, count: u32) -> (EntryHeader, Vec<u8>) {
@@ -131,6 +134,24 @@ fn contents(name: &str) -> Vec<u8> {
     found.map(|(_, bytes)| bytes.clone()).expect("the log has this file")
 }
 
+/// The stamp of a log that is to be truncated at its end: all of it stays.
+fn stamp_with_intent() -> Vec<u8> {
+    let mut end = LogEnd::default();
+    for number in 0..ENTRIES {
+        end = LogEnd::after(&entry_behind(&end, events_in(number)).0);
+    }
+    let numbers = [1, end.index.get(), end.epoch.get(), end.position.get(), end.events];
+    let mut stamp = contents(STAMP_NAME);
+    for copy in stamp.chunks_exact_mut(SECTOR).filter(|copy| copy.iter().any(|byte| *byte != 0)) {
+        for (place, number) in copy[88..].chunks_exact_mut(8).zip(numbers) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        copy[128..160].copy_from_slice(&end.chain.to_bytes());
+        seal(copy);
+    }
+    stamp
+}
+
 /// Uses the log in every way; says whether it is whole.
 fn serves(name: &str, bytes: &[u8]) -> bool {
     let io = folder::disk_with(&SAMPLE, name, bytes);
@@ -150,6 +171,9 @@ fn serves(name: &str, bytes: &[u8]) -> bool {
                 sound &= reader.read_event(entry.body_position()).await.is_ok();
             }
             from = chunk.end();
+        }
+        for index in (1..=recovery.end.index.get()).map(LogIndex::from_wire) {
+            sound &= reader.read_entries(index, 0).await.is_ok_and(|chunk| chunk.is_some());
         }
         while upto > Position::START {
             let Ok(chunk) = reader.read_backwards(upto, end).await else { return false };

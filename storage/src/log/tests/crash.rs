@@ -26,7 +26,7 @@ fn work(medium: &Medium, past: &mut Past, sizes: &[usize]) {
     for pair in sizes.chunks(2) {
         for bytes in pair {
             let made = entry(&log.end(), "crash", &[*bytes]);
-            log.append(&made.header, &made.body);
+            log.append(&made.header, &made.body, LogIndex::ZERO);
             past.appended.push(made);
             reported.push(false);
         }
@@ -51,7 +51,10 @@ fn settle_in_part(io: &Io, log: &mut Log) -> Vec<Written> {
         if log.poll(now, &mut context, &mut written).is_err() {
             return written;
         }
-        let at_work = log.spare.is_making() || log.stamp_write.is_some() || !log.closed.is_empty();
+        let at_work = log.spare.is_making()
+            || log.stamp_write.is_some()
+            || !log.closed.is_empty()
+            || log.sealing.is_some();
         if log.writes.is_empty() && log.queue.is_empty() && !at_work {
             return written;
         }
@@ -82,7 +85,7 @@ fn check_after_crash(medium: &Medium, past: &mut Past) {
     check_recovered(&io, &log, past);
     // It is usable, and what it now writes is found again.
     let made = entry(&log.end(), "after", &[10, 20]);
-    log.append(&made.header, &made.body);
+    log.append(&made.header, &made.body, LogIndex::ZERO);
     settle(&io, &mut log, 0).unwrap();
     past.appended.push(made);
     past.acknowledged += 1;
@@ -142,7 +145,7 @@ fn torn(seed: u64) -> (Medium, Past) {
     settle(&io, &mut log, 0).unwrap();
     let appended = entries(&[3000, 5000, 9000]);
     for entry in &appended {
-        log.append(&entry.header, &entry.body);
+        log.append(&entry.header, &entry.body, LogIndex::ZERO);
     }
     io.with_disk(|disk| disk.flush());
     drop((log, io));
@@ -158,10 +161,10 @@ fn a_failed_write_is_reported_once_and_ends_the_log() {
     settle(&io, &mut log, 0).unwrap();
     let all = entries(&[10, 20]);
     medium.inject(Fault::FailedWrite);
-    log.append(&all[0].header, &all[0].body);
+    log.append(&all[0].header, &all[0].body, LogIndex::ZERO);
     settle(&io, &mut log, 0).unwrap_err();
     let changes = medium.changes_completed();
-    log.append(&all[1].header, &all[1].body);
+    log.append(&all[1].header, &all[1].body, LogIndex::ZERO);
     assert_eq!(settle(&io, &mut log, u64::MAX / 2), Ok(Vec::new()), "it says so once");
     io.turn();
     assert_eq!(medium.changes_completed(), changes, "nothing more is written");
@@ -179,7 +182,7 @@ fn a_full_disk_is_told_and_passes_by_itself() {
     let mut appended = Vec::new();
     let mut append = |log: &mut Log| {
         let made = entry(&log.end(), "full", &[8000]);
-        log.append(&made.header, &made.body);
+        log.append(&made.header, &made.body, LogIndex::ZERO);
         appended.push(made);
     };
     let mut now = 0;
@@ -255,7 +258,7 @@ proptest! {
                 Step::Append(sizes) => {
                     for bytes in sizes {
                         let made = entry(&log.end(), "list", &[bytes, bytes / 2]);
-                        log.append(&made.header, &made.body);
+                        log.append(&made.header, &made.body, LogIndex::ZERO);
                         past.appended.push(made);
                     }
                     // Some turns, not necessarily until all is written.

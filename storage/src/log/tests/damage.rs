@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::disk::simulated::Fault;
+use crate::disk::{Done, FileName};
 
 /// Four records fill the first segment, and three are in the second.
 const SIZES: [usize; 7] = [100, 4000, 9000, 50, 5000, 60, 8000];
@@ -48,7 +49,7 @@ fn check_cut(medium: &Medium, all: &[Entry], left: usize) {
     assert_eq!((torn.index, torn.position), (all[left].header.index, all[left].header.position));
     assert_eq!(replayed(&io, &log, Position::START).unwrap(), all[..left]);
     let next = entry(&log.end(), "next", &[5]);
-    log.append(&next.header, &next.body);
+    log.append(&next.header, &next.body, LogIndex::ZERO);
     settle(&io, &mut log, 0).unwrap();
     drop((log, io));
     medium.power_loss();
@@ -80,7 +81,7 @@ fn a_whole_record_behind_a_torn_one_proves_nothing() {
         let io = io(&medium);
         let (mut log, _) = open(&io).unwrap();
         for entry in &all[4..] {
-            log.append(&entry.header, &entry.body);
+            log.append(&entry.header, &entry.body, LogIndex::ZERO);
         }
         settle(&io, &mut log, 0).unwrap();
         drop((log, io));
@@ -98,10 +99,10 @@ fn a_torn_append_is_cut_with_the_segments_behind_it() {
         let medium = filled(&all, false);
         for entry in &all {
             let (name, offset, _) = place(entry);
-            let record = record::encode(&HOME, &entry.header, LogIndex::ZERO, &entry.body);
+            let record = record::encode(&HOME, &entry.header, UNPROVEN, &entry.body);
             medium.overwrite(name, offset, &record);
         }
-        let header = header_of_next(&SETTINGS, LogEnd::after(&all[3].header), LogIndex::ZERO);
+        let header = header_of_next(&SETTINGS, LogEnd::after(&all[3].header), UNPROVEN);
         medium.overwrite(SECOND, 0, &header.encode());
         medium.overwrite(FIRST, u64::from(SETTINGS.segment_bytes) - 8192, &[0; 8192]);
         zero(&medium, &all[torn], 0..4096);
@@ -114,16 +115,17 @@ fn a_torn_append_is_cut_with_the_segments_behind_it() {
         // Behind the third there is room for the next entry in the first segment.
         assert_eq!(second_is_left, torn > 3, "{torn}");
     }
+    let proving = |last: usize| Stamps { durable: all[last].header.index, ..UNPROVEN };
     // One stamp anywhere behind is enough to know better.
     for stamp in [4, 6] {
         let medium = unproven(2);
         let (name, offset, _) = place(&all[stamp]);
         let (header, body) = (&all[stamp].header, &all[stamp].body);
-        medium.overwrite(name, offset, &record::encode(&HOME, header, all[2].header.index, body));
+        medium.overwrite(name, offset, &record::encode(&HOME, header, proving(2), body));
         assert!(refusal(&medium).contains("record 3 (position 12288) was on stable storage"));
     }
     let medium = unproven(2);
-    let header = header_of_next(&SETTINGS, LogEnd::after(&all[3].header), all[2].header.index);
+    let header = header_of_next(&SETTINGS, LogEnd::after(&all[3].header), proving(2));
     medium.overwrite(SECOND, 0, &header.encode());
     assert!(refusal(&medium).contains("record 3 (position 12288) was on stable storage"));
 }
@@ -251,7 +253,7 @@ fn a_misdirected_write_is_never_taken_for_the_log() {
             if number as u64 == 1 + seed % 6 {
                 medium.inject(Fault::MisdirectedWrite);
             }
-            log.append(&entry.header, &entry.body);
+            log.append(&entry.header, &entry.body, LogIndex::ZERO);
             settle(&io, &mut log, 0).unwrap();
         }
         io.block_on(log.close()).unwrap();
@@ -286,12 +288,9 @@ fn a_record_that_does_not_continue_the_chain_is_not_taken() {
         let mut forged = all[6].clone();
         change(&mut forged);
         let (name, offset, _) = place(&forged);
-        let durable = LogIndex::from_wire(6);
-        medium.overwrite(
-            name,
-            offset,
-            &record::encode(&HOME, &forged.header, durable, &forged.body),
-        );
+        let stamps = Stamps { durable: LogIndex::from_wire(6), ..UNPROVEN };
+        let record = record::encode(&HOME, &forged.header, stamps, &forged.body);
+        medium.overwrite(name, offset, &record);
         let words = refusal(&medium);
         assert!(words.contains("record 7 (position 40960) does not continue"), "{words}");
         assert!(words.ends_with("streams touched: s6"), "{words}");
@@ -318,7 +317,7 @@ fn a_log_of_a_newer_format_or_another_owner_is_refused() {
     let all = entries(&SIZES);
     let medium = filled(&all, true);
     let start = LogEnd::default();
-    let good = header_of_next(&SETTINGS, start, LogIndex::ZERO);
+    let good = header_of_next(&SETTINGS, start, UNPROVEN);
     let mut newer = good.encode();
     newer[88] = 2;
     let checksum = HOME.checksum(&newer);

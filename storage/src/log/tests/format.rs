@@ -6,17 +6,35 @@ use quorate_core::log::entry::SECTOR_BYTES;
 
 use super::*;
 use crate::log::image::{Verdict, examine};
-use crate::log::segment::PartError;
+use crate::log::segment::{FOOTER_BYTES, PartError, SegmentFooter, SegmentHeader};
+use crate::log::stamp::Stamp;
 use crate::test_golden;
 
 #[test]
 fn the_files_bytes_are_what_they_were() {
-    let medium = filled(&entries(&[3, 4000, 3, 3, 3, 3, 40]), true);
+    let medium = Medium::new(1);
+    let io = io(&medium);
+    let (mut log, _) = open(&io).unwrap();
+    for entry in entries(&[3, 4000, 3, 3, 3, 3, 40]) {
+        log.append(&entry.header, &entry.body, entry.header.index.previous());
+        settle(&io, &mut log, 0).unwrap();
+    }
+    io.block_on(log.close()).unwrap();
     let sealed = medium.contents("log/0000000000000000.segment");
     let active = medium.contents("log/0000000000007000.segment");
     test_golden::check("log-sealed.hex", &sealed);
     test_golden::check("log-active.hex", &active);
     test_golden::check("log-stamp.hex", &medium.contents("log/stamp"));
+    let end = LogEnd::after(&entries(&[3, 4000])[1].header);
+    let stamp = Stamp {
+        sequence: 9,
+        durable: LogIndex::from_wire(7),
+        committed: LogIndex::from_wire(1),
+        truncations: 3,
+        intent: Some(end),
+    };
+    test_golden::check("log-stamp-intent.hex", &stamp.encode(&HOME));
+    assert_eq!(Stamp::decode(&stamp.encode(&HOME), &HOME), Some(stamp));
 }
 
 /// Whole sectors: noise, behind the beginnings that make a decoder look further.
@@ -65,11 +83,15 @@ proptest! {
             previous_chain: quorate_core::id::ChainHash::from_bytes(chains[0]),
             chain: quorate_core::id::ChainHash::from_bytes(chains[1]),
         };
-        let durable = LogIndex::from_wire(index.into());
-        let record = record::encode(&HOME, &header, durable, &body);
+        let stamps = Stamps {
+            durable: LogIndex::from_wire(index.into()),
+            committed: LogIndex::from_wire(epoch.into()),
+        };
+        let record = record::encode(&HOME, &header, stamps, &body);
         let decoded = record::decode_header(&record, &HOME).unwrap();
         prop_assert_eq!(decoded.entry, header);
-        prop_assert_eq!((decoded.durable, decoded.log), (durable, HOME.log));
+        prop_assert_eq!((decoded.durable, decoded.committed), (stamps.durable, stamps.committed));
+        prop_assert_eq!(decoded.log, HOME.log);
         prop_assert_eq!(&record[decoded.body()], &body[..]);
         prop_assert_eq!(record::bad_sectors(&record, &decoded).count(), 0);
         let other = Home { disk: DiskId::from_bytes([9; 16]), ..HOME };
