@@ -397,8 +397,8 @@ impl Log {
         // What was just submitted, or could be now that a segment is there, must hear of its end.
         self.poll_activation(context)?;
         self.poll_sealing(context)?;
-        self.poll_truncation(context, written)?;
-        self.poll_stamp(now, context)
+        self.poll_stamp(now, context)?;
+        self.poll_truncation(now, context, written)
     }
 
     /// What a record says that is made now.
@@ -409,7 +409,9 @@ impl Log {
     /// Submits records from the queue while they fit in the active segment; else asks for the next.
     fn submit_queued(&mut self) {
         while let (Some(queued), Some(active)) = (self.queue.front(), &self.active) {
-            if queued.entry.end() > active.room_end {
+            // Once the next segment is being made, it begins where this one ends now, though what had no
+            // room may have been taken back.
+            if self.activation.is_some() || queued.entry.end() > active.room_end {
                 self.begin_next_segment();
                 return;
             }
@@ -442,10 +444,9 @@ impl Log {
             let Poll::Ready(done) = Pin::new(running).poll(context) else { continue };
             done?;
             write.state = WriteState::Done;
-            let Stamps { durable, committed } = write.stamps;
-            self.stamped_committed = self.stamped_committed.max(committed);
             if write.entry.index <= last_left {
-                self.stamped = self.stamped.max(durable);
+                self.stamped = self.stamped.max(write.stamps.durable);
+                self.stamped_committed = self.stamped_committed.max(write.stamps.committed);
                 let EntryHeader { epoch, index, .. } = write.entry;
                 written.push(Written { epoch, index });
             }

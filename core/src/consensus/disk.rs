@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
 use crate::id::{Epoch, LogIndex};
 use crate::log::entry::LogEnd;
@@ -199,7 +200,9 @@ impl OwnDisk {
     }
 
     /// Adds all that decides what it will do to `hasher`.
-    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        digest.timers(&[u64::from(self.waiting_ticks)]);
+        let hasher = digest.hasher();
         hasher.update(&self.durable.index.get().to_le_bytes());
         hasher.update(&self.durable.chain.to_bytes());
         for index in &self.beyond {
@@ -208,7 +211,6 @@ impl OwnDisk {
         for end in [self.truncating, self.then] {
             hasher.update(&end.map_or(u64::MAX, |end| end.index.get()).to_le_bytes());
         }
-        hasher.update(&self.waiting_ticks.to_le_bytes());
         hasher.update(&[u8::from(self.stalled), u8::from(self.full), u8::from(self.failed)]);
     }
 }

@@ -174,13 +174,21 @@ impl Tail {
         self.add(Entry { header: *header, body });
     }
 
-    /// Whether an entry of another node's is what its chain says, and follows on this end.
+    /// Whether an entry of another node's is what its chain says, and follows on the entry before
+    /// it, which is in memory or the end of the log.
     pub(crate) fn fits(&self, header: &EntryHeader, body: &[u8]) -> bool {
-        header.index == self.next_index()
-            && header.position == self.end.position
-            && header.previous_chain == self.end.chain
-            && header.events_before == self.end.events
-            && header.epoch >= self.end.epoch
+        let before = match header.index.get().checked_sub(1) {
+            Some(before) if before == self.end.index.get() => self.end,
+            Some(before) if before == self.released.index.get() => self.released,
+            Some(before) if self.holds(LogIndex::from_wire(before)) => {
+                LogEnd::after(self.entry(LogIndex::from_wire(before)).0)
+            }
+            _ => return false,
+        };
+        header.position == before.position
+            && header.previous_chain == before.chain
+            && header.events_before == before.events
+            && header.epoch >= before.epoch
             && header.body_bytes as usize == body.len()
             && header.chain == header.expected_chain(&self.log, body)
     }

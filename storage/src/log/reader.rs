@@ -377,12 +377,12 @@ impl LogReader {
 
     /// The segment that holds a position, open.
     async fn open(&self, position: Position) -> Result<(Segment, Rc<OpenSegment>), DiskError> {
-        let (segment, held) = {
+        let (segment, held, truncations) = {
             let mut shared = self.shared.borrow_mut();
             let number = shared.holding(position);
             let segment = shared.segments[number].clone();
             let held = shared.files.find(segment.base());
-            (segment, held)
+            (segment, held, shared.truncations)
         };
         if let Some(file) = held {
             return Ok((segment, file));
@@ -390,7 +390,11 @@ impl LogReader {
         let opened =
             OpenSegment::open(&self.io, &self.home, segment.base(), segment.is_sealed()).await?;
         let file = Rc::new(opened);
-        self.shared.borrow_mut().files.insert(segment.base(), file.clone());
+        let mut shared = self.shared.borrow_mut();
+        // A truncation may have removed it meanwhile, and another may get its name.
+        if shared.truncations == truncations {
+            shared.files.insert(segment.base(), file.clone());
+        }
         Ok((segment, file))
     }
 

@@ -121,13 +121,14 @@ pub(super) fn encode(
 ) -> AlignedBuffer {
     assert_eq!(body.len(), entry.body_bytes as usize, "the header describes this body");
     let mut record = AlignedBuffer::zeroed(record_bytes(entry.body_bytes) as usize);
+    let bytes: &mut [u8] = &mut record;
     let body_start = body_offset(entry.body_bytes) as usize;
-    record[body_start..body_start + body.len()].copy_from_slice(body);
+    bytes[body_start..body_start + body.len()].copy_from_slice(body);
     for sector in 0..record_sectors(entry.body_bytes) as usize {
-        let checksum = crc32c::crc32c(&record[covered(sector, body_start)]);
-        put_u32(&mut record, FIXED + 4 * sector, checksum);
+        let checksum = crc32c::crc32c(&bytes[covered(sector, body_start)]);
+        put_u32(bytes, FIXED + 4 * sector, checksum);
     }
-    let header = &mut record[..body_start];
+    let header = &mut bytes[..body_start];
     header[0..8].copy_from_slice(&MAGIC);
     home.put_log(&mut header[16..56]);
     put_u64(header, 56, entry.epoch.get());

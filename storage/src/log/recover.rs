@@ -105,8 +105,8 @@ pub struct Recovery {
     pub truncated: Option<LogIndex>,
     /// An unfinished append that was cut off.
     pub torn: Option<TornTail>,
-    /// Damage that the log could make good by itself: footers and the stamp hold nothing that can't
-    /// be had from records.
+    /// Damage that the log could make good by itself: footers hold nothing that can't be had from
+    /// records, and the stamp little.
     pub repaired: Vec<Corruption>,
 }
 
@@ -249,7 +249,8 @@ async fn finish_truncation(
     let stamp_file = StampFile::open(io, home, stamp).await?;
     let file = |ends: &Ends| removal::File { base: ends.base, bytes: ends.bytes, file: None };
     let (kept, later) = (file(kept), later.iter().map(file).collect());
-    let removal = Removal { end: *end, kept, written, later };
+    let committed = stamp.committed;
+    let removal = Removal { end: *end, committed, kept, written, later };
     let removed = removal::finish(io, home, stamp.truncations, &removal).await?;
     stamp_file.settle(*end).await?;
     stamp_file.close().await?;

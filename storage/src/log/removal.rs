@@ -13,7 +13,7 @@
 //! (a record claims only what comes before it), a footer is zeroed, the stamp file is written twice.
 //! So what is appended later can be torn without looking lost.
 
-use quorate_core::id::Position;
+use quorate_core::id::{LogIndex, Position};
 use quorate_core::log::entry::LogEnd;
 
 use super::home::Home;
@@ -31,6 +31,8 @@ const ZEROED_AT_ONCE_BYTES: u64 = 1 << 20;
 pub(super) struct Removal {
     /// What the log ends with from now on.
     pub(super) end: LogEnd,
+    /// What is known to be committed: records that say so may be among those that are removed.
+    pub(super) committed: LogIndex,
     /// The segment that the end lies in.
     pub(super) kept: File,
     /// Up to where something may be written in it.
@@ -63,7 +65,7 @@ pub(super) async fn carry_out(
     stamp: StampFile,
     removal: Removal,
 ) -> Result<Removed, DiskError> {
-    let number = stamp.intend(removal.end).await?;
+    let number = stamp.intend(removal.end, removal.committed).await?;
     let removed = finish(&io, &home, number, &removal).await?;
     stamp.settle(removal.end).await?;
     Ok(removed)
@@ -78,7 +80,7 @@ pub(super) async fn finish(
     number: u64,
     removal: &Removal,
 ) -> Result<Removed, DiskError> {
-    let Removal { end, kept, written, later } = removal;
+    let Removal { end, kept, written, later, .. } = removal;
     quarantine::keep(io, home, number, end.position, &pieces(removal)).await?;
     for later in later.iter().rev() {
         if let Some(file) = later.file {
@@ -133,7 +135,7 @@ pub(super) async fn open(io: &Io, base: Position) -> Result<FileId, DiskError> {
 
 /// Where what is removed lies.
 fn pieces(removal: &Removal) -> Vec<Piece> {
-    let Removal { end, kept, written, later } = removal;
+    let Removal { end, kept, written, later, .. } = removal;
     let first = Piece {
         name: segment::file_name(kept.base),
         offset: RECORDS_OFFSET + end.position.since(kept.base),

@@ -210,11 +210,11 @@ impl StampFile {
     }
 
     /// Says in both copies that the log shall end here; which truncation of this log that is.
-    pub(super) async fn intend(&self, end: LogEnd) -> Result<u64, DiskError> {
+    pub(super) async fn intend(&self, end: LogEnd, committed: LogIndex) -> Result<u64, DiskError> {
         let newest = self.newest.get();
         let durable = newest.durable.max(end.index);
         let (truncations, intent) = (newest.truncations + 1, Some(end));
-        let stamp = Stamp { durable, truncations, intent, ..newest };
+        let stamp = Stamp { durable, committed, truncations, intent, ..newest };
         self.put(stamp).await?;
         self.put(stamp).await?;
         Ok(truncations)

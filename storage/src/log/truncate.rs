@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 
 use quorate_core::id::{LogIndex, Position};
 use quorate_core::log::entry::LogEnd;
+use quorate_core::time::Instant;
 
 use super::recover::Segment;
 use super::removal::{self, File, Removal, Removed};
@@ -93,6 +94,8 @@ impl Log {
         drop(shared);
         self.durable = self.durable.min(end.index);
         self.stamped = self.stamped.min(end.index);
+        // The records that said so may be among those that go.
+        self.stamped_committed = LogIndex::ZERO;
         self.idle_since = None;
         let later: Vec<File> =
             gone.iter().map(|gone| file_of(gone, self.take_file(gone.base()))).collect();
@@ -132,6 +135,7 @@ impl Log {
     /// Begins the work on the disk as soon as nothing else is under way, and goes on with it.
     pub(super) fn poll_truncation(
         &mut self,
+        now: Instant,
         context: &mut Context<'_>,
         written: &mut Vec<Written>,
     ) -> Result<(), DiskError> {
@@ -144,7 +148,7 @@ impl Log {
                 if busy {
                     return Ok(());
                 }
-                let removal = under_way.removal();
+                let removal = under_way.removal(self.committed);
                 let (io, home) = (self.io.clone(), self.settings.home);
                 let work = removal::carry_out(io, home, self.stamp.clone(), removal);
                 under_way.work = Some((under_way.end, Box::pin(work)));
@@ -155,6 +159,7 @@ impl Log {
             under_way.work = None;
             if under_way.end == end {
                 self.end_truncation(removed);
+                self.idle_since = Some(now);
                 // What waited is submitted, and must hear of its end.
                 self.submit_queued();
                 self.poll_writes(context, written)?;
@@ -191,10 +196,10 @@ impl Log {
 
 impl UnderWay {
     /// What is to be done on the disk now.
-    fn removal(&mut self) -> Removal {
+    fn removal(&mut self, committed: LogIndex) -> Removal {
         let kept = File { file: self.kept.file.take(), ..self.kept };
         let later = std::mem::take(&mut self.later);
-        Removal { end: self.end, kept, written: self.written, later }
+        Removal { end: self.end, committed, kept, written: self.written, later }
     }
 
     /// Takes back the file of the segment that a truncation to this end left; gives it where it is of

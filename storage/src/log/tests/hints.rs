@@ -122,3 +122,21 @@ fn what_is_committed_is_read_before_it_is_durable_here() {
     assert_eq!(log.shared.borrow().tail.start(), None, "what is durable need not stay");
     assert_eq!(replayed(&io, &log, Position::START).unwrap(), all);
 }
+
+#[test]
+fn what_is_committed_is_known_though_the_records_that_said_so_are_removed() {
+    let all = entries(&[100, 4000, 9000, 9000]);
+    let medium = filled(&all[..2], false);
+    let io = io(&medium);
+    let (mut log, _) = open(&io).unwrap();
+    for entry in &all[2..] {
+        log.append(&entry.header, &entry.body, LogIndex::from_wire(2));
+    }
+    settle(&io, &mut log, 0).unwrap();
+    log.truncate(LogEnd::after(&all[1].header));
+    settle(&io, &mut log, 0).unwrap();
+    drop((log, io));
+    medium.power_loss();
+    let io = super::io(&medium);
+    assert_eq!(open(&io).unwrap().1.committed.get(), 2);
+}

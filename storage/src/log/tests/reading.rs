@@ -114,3 +114,27 @@ fn a_replay_starts_with_the_record_that_holds_the_position() {
     }
     assert_eq!(replayed(&io, &log, log.end().position).unwrap(), []);
 }
+
+#[test]
+fn a_file_that_is_opened_while_it_is_removed_is_not_kept() {
+    let all = entries(&[9000; 5]);
+    let medium = filled(&all, true);
+    let io = io(&medium);
+    let (mut log, _) = open(&io).unwrap();
+    let reader = log.reader();
+    let mut read = Box::pin(reader.read_entries(all[4].header.index, 1));
+    assert!(read.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    io.turn();
+    log.truncate(LogEnd::after(&all[1].header));
+    assert!(io.block_on(read).unwrap().is_none());
+    settle(&io, &mut log, 0).unwrap();
+    for made in &all[2..] {
+        log.append(&made.header, &made.body, LogIndex::ZERO);
+        settle(&io, &mut log, 0).unwrap();
+    }
+    check_reader(&io, &log, &all);
+    for entry in &all {
+        let chunk = io.block_on(reader.read_entries(entry.header.index, 1)).unwrap().unwrap();
+        assert_eq!(chunk.records().next().unwrap().1, entry.body);
+    }
+}
