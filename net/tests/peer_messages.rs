@@ -39,7 +39,7 @@ fn founding() -> Founding {
         zone: Name::new(&format!("eu-central-1{}", char::from(b'a' + number - 1))).unwrap(),
     };
     let members = Members::new(&[member(1), member(2), member(3)]).unwrap();
-    Founding { log: log_id(), members }
+    Founding { log: log_id(), segment_bytes: 1 << 20, members }
 }
 
 fn hello(founding: Option<Founding>) -> PeerHello {

@@ -22,6 +22,7 @@ use quorate_node::config::{Config, LogFormat, LogLevel};
 use quorate_node::driver::Driver;
 use quorate_node::engine::{Engine, EngineOptions};
 use quorate_node::gateway;
+use quorate_node::listener::Listener;
 use quorate_node::logger::Logger;
 use quorate_storage::disk::simulated::Medium;
 use quorate_storage::index::IndexLimits;
@@ -88,6 +89,7 @@ impl Node {
         let (engine, recovered) = opened.expect("the disk is good");
         let shared = Arc::new(Shared::default());
         let logger = Logger::new(config.log_level, LogFormat::Text);
+        let listener = Listener::new(&config, Arc::clone(&shared), logger, None);
         let driver = Driver::new(
             engine,
             recovered.identity,
@@ -97,6 +99,7 @@ impl Node {
             Rc::default(),
         );
         let driver = Rc::new(driver);
+        listener.serve_clients(Rc::clone(&driver));
         let network = Network::new();
         let socket = network.socket();
         let listening = endpoint::listen_on(socket, Arc::new(TokioRuntime), &identity);
@@ -107,7 +110,7 @@ impl Node {
                 let fault = looping.run().await;
                 panic!("the disk is good: {fault}");
             }),
-            tokio::task::spawn_local(gateway::accept(Rc::clone(&driver), endpoint.clone())),
+            tokio::task::spawn_local(listener.run(endpoint.clone())),
         ];
         Self { driver, shared, medium, network, endpoint, folder, tasks }
     }

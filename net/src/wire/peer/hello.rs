@@ -42,6 +42,8 @@ pub struct PeerHello {
 pub struct Founding {
     /// Cluster, group and lineage.
     pub log: LogId,
+    /// The length of the log's segments: positions are the same on all nodes, so this is, too.
+    pub segment_bytes: u32,
     /// All voters.
     pub members: Members,
 }
@@ -72,6 +74,7 @@ struct HelloBody {
 #[derive(Archive, Serialize, Deserialize)]
 struct FoundingBody {
     log: LogBody,
+    segment_bytes: u32,
     members: Vec<MemberBody>,
 }
 
@@ -165,7 +168,8 @@ impl Founding {
         };
         let list: Vec<Member> = body.members.iter().map(member).collect::<Option<_>>()?;
         let members = Members::new(&list).ok()?;
-        (members.as_slice() == list).then_some(Self { log: body.log.into(), members })
+        let (log, segment_bytes) = (body.log.into(), body.segment_bytes);
+        (members.as_slice() == list).then_some(Self { log, segment_bytes, members })
     }
 }
 
@@ -178,7 +182,8 @@ impl From<&Founding> for FoundingBody {
             zone: member.zone.to_string(),
         };
         let members = founding.members.iter().map(member).collect();
-        Self { log: (&founding.log).into(), members }
+        let segment_bytes = founding.segment_bytes;
+        Self { log: (&founding.log).into(), segment_bytes, members }
     }
 }
 
