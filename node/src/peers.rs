@@ -30,7 +30,7 @@ use quinn::{Connection, Endpoint};
 use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
 use quorate_core::member::{Members, Name};
-use quorate_net::wire::peer::{Founding, HelloState, PROTOCOL_VERSION, PeerHello};
+use quorate_net::wire::peer::{Founding, PROTOCOL_VERSION, PeerHello};
 use quorate_net::{Frame, PeerConnector, WireError};
 use quorate_storage::superblock::SuperblockError;
 use tokio::sync::{Notify, watch};
@@ -186,9 +186,9 @@ impl Peers {
     /// What this node says of itself.
     fn hello(&self) -> PeerHello {
         let settings = &self.settings;
-        let state = match &*self.group.borrow() {
-            Some(Ok(founding)) => HelloState::Founded(founding.clone()),
-            Some(Err(_)) | None => HelloState::Unfounded,
+        let founding = match &*self.group.borrow() {
+            Some(Ok(founding)) => Some(founding.clone()),
+            Some(Err(_)) | None => None,
         };
         PeerHello {
             protocol: PROTOCOL_VERSION,
@@ -198,7 +198,7 @@ impl Peers {
             disk: settings.disk,
             address: settings.address.clone(),
             voters: settings.voters,
-            state,
+            founding,
         }
     }
 
@@ -247,7 +247,7 @@ impl Peers {
 
     /// A node was there that may belong to a group.
     fn see(&self, their: &PeerHello) {
-        if let HelloState::Founded(_) = their.state {
+        if let Some(_) = their.founding {
             self.roster.borrow_mut().see_founded();
             self.consider();
         }

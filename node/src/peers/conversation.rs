@@ -10,7 +10,7 @@ use quinn::Connection;
 use quorate_core::id::NodeId;
 use quorate_core::member::Name;
 use quorate_net::wire::peer::{
-    Founding, HelloState, Lane, MESSAGE_BYTES_MAX, PeerHello, PeerMessage,
+    Founding, Lane, MESSAGE_BYTES_MAX, PeerHello, PeerMessage,
     entries_payload_bytes_max,
 };
 use quorate_net::{Frame, WireError};
@@ -119,9 +119,9 @@ impl Peers {
         their: &PeerHello,
     ) -> Ended {
         let id = self.conversations.replace(self.conversations.get() + 1);
-        match their.state {
-            HelloState::Unfounded => self.roster.borrow_mut().enter(id, their),
-            HelloState::Founded(_) => self.see(their),
+        match their.founding {
+            None => self.roster.borrow_mut().enter(id, their),
+            Some(_) => self.see(their),
         }
         self.roster.borrow_mut().praise(their.node.as_str());
         self.consider();
@@ -235,7 +235,7 @@ impl Peers {
     /// Takes up the group that another node tells of, where this one is a member of it.
     fn take_up(&self, founding: Founding, their: &PeerHello) -> Result<(), Refusal> {
         let own = self.hello();
-        if let HelloState::Founded(known) = &own.state {
+        if let Some(known) = &own.founding {
             return check_same(&own, known, their, &founding);
         }
         check_member(&founding, their)?;

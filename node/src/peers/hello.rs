@@ -5,7 +5,7 @@
 
 use quorate_core::id::NodeId;
 use quorate_core::member::{Member, Name};
-use quorate_net::wire::peer::{Founding, HelloState, PeerHello};
+use quorate_net::wire::peer::{Founding, PeerHello};
 
 use super::refusal::Refusal;
 
@@ -42,19 +42,19 @@ pub(super) fn judge(
     if their.node == own.node {
         return if their.disk == own.disk { Ok(Relation::Oneself) } else { Err(twice(own, their)) };
     }
-    match (&own.state, &their.state) {
-        (HelloState::Unfounded, HelloState::Unfounded) if own.voters != their.voters => {
+    match (&own.founding, &their.founding) {
+        (None, None) if own.voters != their.voters => {
             let (ours, theirs) = (own.voters, their.voters);
             Err(Refusal::OtherVoters { own: own.node, ours, node: their.node, theirs })
         }
-        (HelloState::Unfounded, HelloState::Unfounded) => Ok(Relation::Founding),
-        (HelloState::Founded(group), HelloState::Unfounded)
-        | (HelloState::Unfounded, HelloState::Founded(group)) => {
+        (None, None) => Ok(Relation::Founding),
+        (Some(group), None)
+        | (None, Some(group)) => {
             check_member(group, their)?;
             check_member(group, own)?;
             Ok(Relation::Founding)
         }
-        (HelloState::Founded(ours), HelloState::Founded(theirs)) => {
+        (Some(ours), Some(theirs)) => {
             check_same(own, ours, their, theirs)?;
             check_member(ours, own)?;
             check_member(ours, their).map(|member| Relation::Member(member.node))
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_name_that_the_certificate_does_not_have_is_refused_first() {
-        let theirs = hello("n2", HelloState::Unfounded);
+        let theirs = hello("n2", None);
         let refusal = judge(&founded("n1"), &theirs, &name("n3")).unwrap_err().to_string();
         assert!(refusal.contains("says that it is n2, but its certificate is for n3"), "{refusal}");
     }

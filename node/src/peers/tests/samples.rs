@@ -3,7 +3,7 @@
 use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
 use quorate_core::member::{Member, Members, Name};
-use quorate_net::wire::peer::{Founding, HelloState, PROTOCOL_VERSION, PeerHello};
+use quorate_net::wire::peer::{Founding, PROTOCOL_VERSION, PeerHello};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).unwrap()
@@ -40,7 +40,7 @@ pub(crate) fn founding(cluster: u8, lineage: u8) -> Founding {
     }
 }
 
-pub(crate) fn hello(node: &str, state: HelloState) -> PeerHello {
+pub(crate) fn hello(node: &str, founding: Option<Founding>) -> PeerHello {
     PeerHello {
         protocol: PROTOCOL_VERSION,
         version: "0.1.0".into(),
@@ -49,12 +49,12 @@ pub(crate) fn hello(node: &str, state: HelloState) -> PeerHello {
         disk: disk(number(node)),
         address: format!("{node}.example:2113"),
         voters: 3,
-        state,
+        founding,
     }
 }
 
 pub(crate) fn unfounded(node: &str) -> PeerHello {
-    hello(node, HelloState::Unfounded)
+    hello(node, None)
 }
 
 pub(crate) fn founded(node: &str) -> PeerHello {
@@ -62,5 +62,5 @@ pub(crate) fn founded(node: &str) -> PeerHello {
 }
 
 pub(crate) fn other_group(node: &str, cluster: u8, lineage: u8) -> PeerHello {
-    hello(node, HelloState::Founded(founding(cluster, lineage)))
+    hello(node, Some(founding(cluster, lineage)))
 }

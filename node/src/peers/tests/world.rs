@@ -13,7 +13,7 @@ use quorate_core::id::{GroupId, LogIndex, NodeId, Session};
 use quorate_core::message::{Message, Tip};
 use quorate_net::authority_folder::AuthorityFolder;
 use quorate_net::memory::Network;
-use quorate_net::wire::peer::{Founding, HelloState, Lane, PeerMessage};
+use quorate_net::wire::peer::{Founding, Lane, PeerMessage};
 use quorate_net::{Frame, FrameReceiver, Identity, PeerConnector, WireError, endpoint};
 use tokio::runtime::LocalOptions;
 use tokio::sync::watch;
@@ -264,7 +264,7 @@ pub(super) async fn silent_node(world: &World, node: &str) -> (Connection, Lanes
         let mut receive = FrameReceiver::new(receive, 0);
         receive.next().await.unwrap().unwrap();
         if lane == Lane::Control {
-            let hello = samples::hello(node, HelloState::Founded(founding(1, 1)));
+            let hello = samples::hello(node, Some(founding(1, 1)));
             say(&mut send, PeerMessage::Hello(Box::new(hello))).await;
             control = Some(receive);
             open.push((send, None));
