@@ -42,7 +42,7 @@ use output::Output;
 #[command(name = "quorate", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "\
 Start here:
-  quorate demo                                      a node with real data, until Ctrl-C
+  quorate demo                                      three nodes with real data, until Ctrl-C
   quorate serve --data ./quorate-data               a node that keeps its data
   quorate append order-7 --type placed --data '{\"item\":\"tea\"}'
   quorate read '$all' --count 10
@@ -70,7 +70,7 @@ pub struct Cli {
 pub enum Command {
     /// Run a node
     Serve(serve::Arguments),
-    /// See it work: a node in a fresh folder, loaded with real flights, until Ctrl-C
+    /// See it work: three nodes in three zones, loaded with real flights, until Ctrl-C
     Demo(demo::Arguments),
     /// Append one event to a stream
     Append(append::Arguments),

@@ -82,7 +82,11 @@ impl Ended {
 }
 
 /// Serves a client's connection to its end; says why it has ended.
-pub(crate) async fn serve(driver: &Rc<Driver>, connection: &Connection, address: SocketAddr) -> String {
+pub(crate) async fn serve(
+    driver: &Rc<Driver>,
+    connection: &Connection,
+    address: SocketAddr,
+) -> String {
     let peer = Rc::new(Peer { address, reads: Cell::new(0) });
     let mut accepted = match timeout(hello_timeout(driver), connection.accept_bi()).await {
         Ok(accepted) => accepted,

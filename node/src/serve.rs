@@ -230,7 +230,8 @@ async fn renew(credentials: Credentials, logger: Logger) {
                 logger.info("renewed", sentence, &[("expires", &expires)]);
             }
             Reload::Refused(error) => {
-                let sentence = "the new certificate can't be used; the node goes on with the old one";
+                let sentence =
+                    "the new certificate can't be used; the node goes on with the old one";
                 logger.error("not-renewed", sentence, &[("reason", &error)]);
             }
         }

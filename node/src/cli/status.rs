@@ -63,7 +63,7 @@ pub(crate) async fn run(
 }
 
 async fn look(options: &Options, client: &Client, output: &mut Output) -> Result<(), Failure> {
-    let status = client.status().await.map_err(connection::status_failure)?;
+    let status = connection::group_status(client).await?;
     output.result(&text(&options.uri, &status), &object(&options.uri, &status));
     output.flush().await
 }
@@ -88,11 +88,15 @@ const fn serving_words(serving: Serving) -> &'static str {
     }
 }
 
+/// How the group is: what matters in one line, and a row for each node.
+pub(super) fn summary(status: &NodeStatus) -> String {
+    format!("{}\n{}", group::headline(status), group::rows(status))
+}
+
 fn text(uri: &str, status: &NodeStatus) -> String {
     let mut text = format!(
-        "{}\n{}\n{}, asked at {uri}, {}.\nIt has {} and has been up for {}.\n",
-        group::headline(status),
-        group::rows(status),
+        "{}\n{}, asked at {uri}, {}.\nIt has {} and has been up for {}.\n",
+        summary(status),
         status.replication.name,
         serving_words(status.serving),
         count(status.events, "event"),
@@ -122,7 +126,8 @@ fn text(uri: &str, status: &NodeStatus) -> String {
     text
 }
 
-fn object(uri: &str, status: &NodeStatus) -> Value {
+/// The same for programs.
+pub(super) fn object(uri: &str, status: &NodeStatus) -> Value {
     let details: Map<String, Value> = status
         .details
         .iter()

@@ -10,19 +10,18 @@ use quinn::Connection;
 use quorate_core::id::NodeId;
 use quorate_core::member::Name;
 use quorate_net::wire::peer::{
-    Founding, Lane, MESSAGE_BYTES_MAX, PeerHello, PeerMessage,
-    entries_payload_bytes_max,
+    Founding, Lane, MESSAGE_BYTES_MAX, PeerHello, PeerMessage, entries_payload_bytes_max,
 };
 use quorate_net::{Frame, WireError};
 use tokio::time::timeout;
 
+use super::Peers;
 use super::hello::{Relation, check_member, check_same, judge, twice};
 use super::link::{
-    CLOSE_AGAIN, CLOSE_LANE, CLOSE_MALFORMED, CLOSE_REFUSED, CLOSE_SECOND, CLOSE_SILENT, CLOSE_YOU_DIAL, Link,
-    Lost, Stream,
+    CLOSE_AGAIN, CLOSE_LANE, CLOSE_MALFORMED, CLOSE_REFUSED, CLOSE_SECOND, CLOSE_SILENT,
+    CLOSE_YOU_DIAL, Link, Lost, Stream,
 };
 use super::refusal::Refusal;
-use super::Peers;
 use crate::logger::Fields;
 
 /// How long the last words may take to arrive.
@@ -280,11 +279,8 @@ impl Peers {
                 return Ended::Lost;
             }
         };
-        let lanes = [
-            (Lane::Control, control),
-            (Lane::Replication, replication),
-            (Lane::Bulk, bulk),
-        ];
+        let lanes =
+            [(Lane::Control, control), (Lane::Replication, replication), (Lane::Bulk, bulk)];
         let payload_bytes_max = self.payload_bytes_max();
         let streams = lanes.map(|(lane, mut stream)| {
             if lane != Lane::Control {

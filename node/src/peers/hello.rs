@@ -48,8 +48,7 @@ pub(super) fn judge(
             Err(Refusal::OtherVoters { own: own.node, ours, node: their.node, theirs })
         }
         (None, None) => Ok(Relation::Founding),
-        (Some(group), None)
-        | (None, Some(group)) => {
+        (Some(group), None) | (None, Some(group)) => {
             check_member(group, their)?;
             check_member(group, own)?;
             Ok(Relation::Founding)

@@ -8,9 +8,7 @@ use quorate_core::member::{Member, Members, Name};
 use quorate_net::wire::peer::Founding;
 use quorate_storage::disk::probe::{self, DiskReport};
 use quorate_storage::io::Io;
-use quorate_storage::superblock::{
-    Identity, Superblock, SuperblockError, read_or_make_disk_id,
-};
+use quorate_storage::superblock::{Identity, Superblock, SuperblockError, read_or_make_disk_id};
 
 use super::ServeError;
 use crate::config::Config;

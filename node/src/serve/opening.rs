@@ -51,13 +51,7 @@ pub(super) fn open_engine(
 }
 
 /// Tells people and metrics what the start found.
-fn tell(
-    recovered: &Recovered,
-    data: &Data,
-    shared: &Shared,
-    logger: &Logger,
-    took: Duration,
-) {
+fn tell(recovered: &Recovered, data: &Data, shared: &Shared, logger: &Logger, took: Duration) {
     let Recovered { identity, founded, log, index, events_replayed } = recovered;
     let metrics = &shared.metrics;
     metrics.recovery_ms.set(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));

@@ -155,15 +155,18 @@ pub(super) fn object(status: &NodeStatus) -> Value {
         let member = group.members.iter().find(|member| member.node == node);
         member.map_or_else(|| node.to_string(), |member| member.name.clone())
     };
+    let told_by_leader = group.leader == Some(status.node);
     let members = group.members.iter().map(|member| {
+        // Others don't know how far members are.
+        let known = |number: u64| (told_by_leader || member.node == status.node).then_some(number);
         json!({
             "node": member.name,
             "zone": member.zone,
             "role": member.role.name(),
             "address": member.address,
-            "durable": member.durable_index,
-            "committed": member.committed_index,
-            "lag_events": member.lag_events,
+            "durable": known(member.durable_index),
+            "committed": known(member.committed_index),
+            "lag_events": known(member.lag_events),
             "rtt_us": member.rtt_us,
             "last_contact_ms": member.last_contact_ms,
             "reachable": member.reachable,

@@ -135,8 +135,7 @@ impl World {
         };
         let peers = Peers::new(settings, group, parts);
         let config = Config::default();
-        let listener =
-            Listener::new(&config, Arc::clone(&shared), logger, Some(Rc::clone(&peers)));
+        let listener = Listener::new(&config, Arc::clone(&shared), logger, Some(Rc::clone(&peers)));
         let accepting = tokio::task::spawn_local(listener.run(endpoint.clone()));
         peers.start();
         let heard = Rc::new(Heard(watch::Sender::default()));
