@@ -46,16 +46,26 @@
 //! # }
 //! ```
 //!
+//! # One node or several
+//!
+//! All of this is the same for a group of nodes. Give the addresses of all of them, with commas in
+//! between (`quorate://store-1:2113,store-2:2113,store-3:2113`), or of any one: it tells of the
+//! others. Changes and reads go to the node that leads; when another is elected the client follows,
+//! and what was under way is repeated there. A read that need not see the newest changes can go to
+//! any node ([`ReadOptions::committed`]). A subscription stays with its node for as long as that is
+//! alive.
+//!
 //! # When something goes wrong
 //!
-//! A change ends in one of three ways: it is on the node's stable storage (`Ok`), it certainly was
-//! not made, or that is unknown ([`AppendError::outcome`]). A lost connection is none of them: the
-//! client connects again and repeats what was not answered, with the same event ids, which the node
-//! recognises. Only when the deadline passes without an answer is the outcome unknown, and then the
-//! application can repeat the append with the same ids itself. Appends that are under way together
-//! when the connection is lost are repeated in their order, but one that the node must refuse for a
-//! moment can be overtaken by those behind it: await each, or give exact revisions, where order
-//! matters.
+//! A change ends in one of three ways: it is on the group's stable storage (`Ok`), it certainly was
+//! not made, or that is unknown ([`AppendError::outcome`]). A lost connection, or a leader that
+//! leads no more, is none of them: the client connects again, finds the leader, and repeats what
+//! was not answered, with the same event ids, which the group recognises. Only when the deadline
+//! passes without an answer is the outcome unknown, and then the application can repeat the append
+//! with the same ids itself; the error says which nodes were tried and what each said. Appends that
+//! are under way together when the connection is lost are repeated in their order, but one that the
+//! node must refuse for a moment can be overtaken by those behind it: await each, or give exact
+//! revisions, where order matters.
 //!
 //! Every event that is read is checked against the checksum that its writer's client gave it.
 

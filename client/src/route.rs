@@ -101,6 +101,7 @@ impl State {
             self.calls.take_back(taken, gone);
             // Reads and subscriptions may still be there: is it alive?
             self.links.probe(old, Instant::now(), &mut self.woken);
+            self.wake_watchers();
         }
     }
 
@@ -111,14 +112,11 @@ impl State {
                 let taken = link.drop_unsent();
                 self.calls.take_back(taken, false);
             }
-            let now = Instant::now();
-            self.next_probe = now + self.probe_pause;
-            self.links.probe_all(now, &mut self.woken);
+            self.probe_if_due(Instant::now());
             self.resume(false);
         }
         self.want_links();
-        self.woken.extend(self.watcher.take());
-        self.woken.extend(self.idle_watcher.take());
+        self.wake_watchers();
     }
 
     /// Sends what waited for the session that is in use now.

@@ -50,8 +50,8 @@ pub(crate) struct State {
     /// While nobody leads: when nodes are asked again, and how long later the time after that.
     pub(crate) next_probe: Instant,
     pub(crate) probe_pause: Duration,
-    /// Since when the node in use owes an answer, at the earliest.
-    pub(crate) owing_since: Instant,
+    /// Since when the node in use owes an answer, as far as the watcher has seen.
+    pub(crate) owing_since: Option<Instant>,
     /// Reads that wait for their node.
     pub(crate) reads: usize,
     /// Who waits for a connection to open a stream of its own.
@@ -101,7 +101,7 @@ impl Session {
                 idle_watcher: None,
                 next_probe: now,
                 probe_pause: PROBE_PAUSE_MIN,
-                owing_since: now,
+                owing_since: None,
                 reads: 0,
                 readers: Vec::new(),
                 woken: Vec::new(),

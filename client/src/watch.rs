@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use crate::links::Link;
 use crate::session::{DONE, Session, State};
 
 /// While nobody leads, nodes are asked again after this long, and then after twice as long …
@@ -79,7 +80,7 @@ impl Session {
         if watched && state.is_busy() {
             return Poll::Ready(true);
         }
-        state.owing_since = Instant::now();
+        state.owing_since = None;
         // A call to a single node that leads does not wake the watcher.
         if watched {
             state.watcher = Some(cx.waker().clone());
@@ -105,6 +106,16 @@ impl State {
         }
     }
 
+    /// Asks all nodes who leads, but not too often: one may believe that it leads and yet send
+    /// every call away.
+    pub(crate) fn probe_if_due(&mut self, now: Instant) {
+        if self.next_probe <= now {
+            self.links.probe_all(now, &mut self.woken);
+            self.next_probe = now + self.probe_pause;
+            self.probe_pause = (self.probe_pause * 2).min(PROBE_PAUSE_MAX);
+        }
+    }
+
     fn is_busy(&self) -> bool {
         self.is_owed()
             || self.calls.any_waiting()
@@ -120,17 +131,15 @@ impl State {
     /// Asks who leads where that is in doubt, and gives silent nodes up; gives when to look again.
     fn look_around(&mut self, now: Instant) -> Duration {
         if self.links.held {
-            if self.next_probe <= now {
-                self.links.probe_all(now, &mut self.woken);
-                self.next_probe = now + self.probe_pause;
-                self.probe_pause = (self.probe_pause * 2).min(PROBE_PAUSE_MAX);
-            }
+            self.probe_if_due(now);
         } else if !self.is_owed() {
-            self.owing_since = now;
-        } else if let Some(link) = self.links.in_use()
-            && link.heard.max(self.owing_since) + QUIET <= now
-        {
-            self.links.probe_all(now, &mut self.woken);
+            self.owing_since = None;
+        } else {
+            let since = *self.owing_since.get_or_insert(now);
+            let quiet = |link: &mut Link| link.heard.max(since) + QUIET <= now;
+            if self.links.in_use().is_some_and(quiet) {
+                self.links.probe_all(now, &mut self.woken);
+            }
         }
         let in_use = self.links.primary.filter(|_| !self.links.held);
         for (place, link) in self.links.all.iter_mut().enumerate() {

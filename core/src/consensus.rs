@@ -11,17 +11,19 @@ pub(crate) mod peer;
 pub(crate) mod promise;
 pub(crate) mod quorum;
 pub(crate) mod reads;
+mod receive;
 pub(crate) mod reign;
 pub(crate) mod remote;
 pub(crate) mod transfer;
 
 use alloc::vec::Vec;
 
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects, Halt};
 use crate::id::{DiskId, Epoch, LogIndex, NodeId, Round, Session};
 use crate::input::{Boot, HardState};
 use crate::limits::Limits;
-use crate::log::entry::{EntryHeader, LogEnd};
+use crate::log::entry::LogEnd;
 use crate::log::epoch_record::EpochRecord;
 use crate::log::tail::Tail;
 use crate::member::MEMBERS_MAX;
@@ -33,7 +35,7 @@ use crate::time::{Instant, Now};
 use crate::timing::Timing;
 use disk::OwnDisk;
 use election::Campaign;
-use follower::{Batch, Follower};
+use follower::Follower;
 use peer::{Peer, quorum_rtt_nanos};
 use promise::Promise;
 use quorum::Quorum;
@@ -42,7 +44,7 @@ use remote::Remote;
 use transfer::Curious;
 
 /// What a node is in its group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Role {
     /// It takes what a leader sends, or waits for one.
     Follower,
@@ -55,7 +57,7 @@ pub(crate) enum Role {
 }
 
 /// One node's part in the agreement of its group.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Consensus {
     node: NodeId,
     disk_id: DiskId,
@@ -359,162 +361,6 @@ impl Consensus {
         }
     }
 
-    /// Another node has said something.
-    pub(crate) fn receive(
-        &mut self,
-        now: Now,
-        from: NodeId,
-        message: Message,
-        entries: &[(EntryHeader, &[u8])],
-        tail: &mut Tail,
-        effects: &mut Effects,
-    ) {
-        let Some(peer) = self.peers.iter_mut().find(|peer| peer.node == from) else {
-            effects.push(Effect::Notice(Notice::BadMessage { from }));
-            return;
-        };
-        peer.heard = Some(now.monotonic);
-        match message {
-            Message::Ping { sent } => {
-                effects.push(Effect::Send { to: from, message: Message::Pong { sent } });
-            }
-            Message::Pong { sent } => {
-                let nanos = now.monotonic.nanos().saturating_sub(sent.nanos());
-                peer.measured(nanos.max(1));
-            }
-            Message::PreVote { epoch, last } => {
-                self.asked_beforehand(from, epoch, last, tail, effects);
-            }
-            Message::PreVoteReply { epoch, granted, promised } => {
-                self.answered_beforehand(from, epoch, granted, promised, tail, effects);
-            }
-            Message::Vote { epoch, last, transfer } => {
-                self.asked(from, (epoch, last, transfer), tail, effects);
-            }
-            Message::VoteReply { epoch, granted } => {
-                if self.answered(from, epoch, granted) {
-                    self.lead(now, tail, effects);
-                }
-            }
-            Message::Heartbeat { .. }
-            | Message::Append { .. }
-            | Message::Commit { .. }
-            | Message::TimeoutNow { .. } => {
-                self.receive_from_leader(from, message, entries, tail, effects);
-            }
-            Message::HeartbeatReply { .. } | Message::Ack { .. } | Message::Resync { .. } => {
-                self.receive_from_follower(from, message, tail, effects);
-            }
-            Message::Stale { epoch } => {
-                if epoch > self.promise.epoch() {
-                    self.observe(epoch, tail, effects);
-                }
-            }
-        }
-    }
-
-    fn receive_from_leader(
-        &mut self,
-        from: NodeId,
-        message: Message,
-        entries: &[(EntryHeader, &[u8])],
-        tail: &mut Tail,
-        effects: &mut Effects,
-    ) {
-        let (Message::Heartbeat { epoch, .. }
-        | Message::Append { epoch, .. }
-        | Message::Commit { epoch, .. }
-        | Message::TimeoutNow { epoch }) = message
-        else {
-            unreachable!("only a leader's messages come here")
-        };
-        if epoch < self.promise.epoch() {
-            return self.tell_stale(from, effects);
-        }
-        if !self.follow(from, epoch, tail, effects) {
-            return;
-        }
-        match message {
-            Message::Heartbeat { round, committed, .. } => {
-                self.follower.heartbeat(round);
-                self.follower.tell_committed(committed);
-            }
-            Message::Append { session, previous, last, committed, .. } => {
-                let batch = Batch { from, epoch, session, previous, last, entries };
-                self.follower.tell_committed(committed);
-                self.follower.append(&batch, tail, &mut self.disk, self.mutants, effects);
-            }
-            Message::Commit { committed, .. } => self.follower.tell_committed(committed),
-            Message::TimeoutNow { .. } => {
-                // It says so only to whom has everything; the logs are compared all the same.
-                if self.disk.can_write() {
-                    self.campaign(epoch.next(), true, tail, effects);
-                }
-                return;
-            }
-            Message::PreVote { .. }
-            | Message::PreVoteReply { .. }
-            | Message::Vote { .. }
-            | Message::VoteReply { .. }
-            | Message::HeartbeatReply { .. }
-            | Message::Ack { .. }
-            | Message::Resync { .. }
-            | Message::Stale { .. }
-            | Message::Ping { .. }
-            | Message::Pong { .. } => unreachable!("only a leader's messages come here"),
-        }
-        let committed = self.follower.committed(tail, self.mutants);
-        self.committed = self.committed.max(committed);
-    }
-
-    fn receive_from_follower(
-        &mut self,
-        from: NodeId,
-        message: Message,
-        tail: &mut Tail,
-        effects: &mut Effects,
-    ) {
-        let (Message::HeartbeatReply { epoch, .. }
-        | Message::Ack { epoch, .. }
-        | Message::Resync { epoch, .. }) = message
-        else {
-            unreachable!("only a follower's messages come here")
-        };
-        if epoch > self.promise.epoch() {
-            return self.observe(epoch, tail, effects);
-        }
-        let counts_all = self.mutants.is(Mutant::AcksByIndex);
-        if epoch < self.promise.epoch() && !counts_all {
-            return;
-        }
-        if let Role::Leader(reign) = &mut self.role
-            && let Some(remote) = reign.remote(from)
-        {
-            remote.silent_ticks = 0;
-        }
-        match message {
-            Message::HeartbeatReply { round, progress, fit, quorum_rtt_nanos, .. } => {
-                let answer = (round, fit, quorum_rtt_nanos);
-                self.heartbeat_answered(from, answer, &progress, tail, effects);
-            }
-            Message::Ack { progress, .. } => self.acknowledged(from, &progress, tail, effects),
-            Message::Resync { session, end, committed, .. } => {
-                self.resync(from, session, end, committed, tail, effects);
-            }
-            Message::PreVote { .. }
-            | Message::PreVoteReply { .. }
-            | Message::Vote { .. }
-            | Message::VoteReply { .. }
-            | Message::Heartbeat { .. }
-            | Message::Append { .. }
-            | Message::Commit { .. }
-            | Message::TimeoutNow { .. }
-            | Message::Stale { .. }
-            | Message::Ping { .. }
-            | Message::Pong { .. } => unreachable!("only a follower's messages come here"),
-        }
-    }
-
     /// Follows the leader of this epoch or a later one. Gives whether it may.
     fn follow(
         &mut self,
@@ -648,29 +494,42 @@ impl Consensus {
     }
 
     /// Adds all that decides what it will do to `hasher`.
-    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
-        self.promise.digest(hasher);
-        self.disk.digest(hasher);
-        self.follower.digest(hasher);
-        match &self.role {
-            Role::Follower => {}
-            Role::PreCandidate(campaign) | Role::Candidate(campaign) => campaign.digest(hasher),
-            Role::Leader(reign) => reign.digest(hasher),
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        self.promise.digest(digest.hasher());
+        self.disk.digest(digest);
+        self.follower.digest(digest.hasher());
+        let role = match &self.role {
+            Role::Follower => 0,
+            Role::PreCandidate(campaign) => {
+                campaign.digest(digest);
+                1
+            }
+            Role::Candidate(campaign) => {
+                campaign.digest(digest);
+                2
+            }
+            Role::Leader(reign) => {
+                reign.digest(digest);
+                3
+            }
+        };
+        for peer in &self.peers {
+            digest.numbers(&[u64::from(peer.up)]);
         }
-        let numbers = [
+        digest.numbers(&[
+            role,
             self.node.get(),
             self.leader.map_or(0, NodeId::get),
-            u64::from(self.silent_ticks),
-            u64::from(self.patience_ticks),
             self.committed.get(),
             self.vote_to_tell.map_or(0, NodeId::get),
             self.heard_epoch.get(),
+        ]);
+        digest.timers(&[
+            u64::from(self.silent_ticks),
+            u64::from(self.patience_ticks),
             u64::from(self.ping_in),
             self.random.state(),
-        ];
-        for number in numbers {
-            hasher.update(&number.to_le_bytes());
-        }
+        ]);
     }
 }
 

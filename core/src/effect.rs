@@ -138,7 +138,7 @@ impl core::fmt::Display for Halt {
 }
 
 /// The effects of some steps, in order; kept and emptied by the shell, so that no step allocates.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Effects(Vec<Effect>);
 
 impl Effects {

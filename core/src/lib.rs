@@ -10,6 +10,7 @@
 extern crate alloc;
 
 mod consensus;
+mod digest;
 pub mod effect;
 pub mod event;
 pub mod id;

@@ -82,10 +82,19 @@ impl Mutant {
 pub(crate) struct Switch(#[cfg(feature = "mutants")] Option<Mutant>);
 
 impl Switch {
-    /// Switches one on.
-    #[cfg(feature = "mutants")]
-    pub(crate) const fn new(mutant: Option<Mutant>) -> Self {
-        Self(mutant)
+    /// Switches one on, or none.
+    ///
+    /// # Panics
+    ///
+    /// Where one is wanted and the crate was built without its feature `mutants`.
+    pub(crate) fn new(mutant: Option<Mutant>) -> Self {
+        #[cfg(feature = "mutants")]
+        return Self(mutant);
+        #[cfg(not(feature = "mutants"))]
+        {
+            assert!(mutant.is_none(), "this program was built without the feature `mutants`");
+            Self()
+        }
     }
 
     /// Whether this one is on.

@@ -5,40 +5,41 @@
 //! reply. Each arrow is an input or an effect; nothing is said before the input that makes it true.
 
 mod answers;
+mod propose;
 mod view;
 
 use alloc::vec::Vec;
 
 use crate::consensus::Consensus;
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
-use crate::id::{Epoch, LogIndex, Position, RequestId, Revision};
-use crate::input::{Boot, Input, LoadedHead};
+use crate::id::{ChainHash, Epoch, LogIndex, RequestId};
+use crate::input::{Boot, Input};
 use crate::limits::Limits;
 use crate::log::entry::EntryHeader;
 use crate::log::tail::Tail;
 use crate::mutant::{Mutant, Switch};
 use crate::notice::Notice;
-use crate::request::{Appended, Consistency, Outcome, Proposal, Rejection};
-use crate::store::decide::{Decision, Loaded};
-use crate::store::heads::Pins;
-use crate::store::keys::{Keys, StreamKey};
+use crate::request::{Consistency, Outcome, Rejection};
+use crate::store::Store;
+use crate::store::decide::Loaded;
+use crate::store::keys::Keys;
 use crate::store::recent_ids::RecoveredIds;
-use crate::store::waiting::{Blocker, Held, Waiting, proposal_bytes};
-use crate::store::{Opening, Store, Target, validate};
+use crate::store::waiting::Waiting;
 use crate::time::{Instant, Now};
-use answers::{Answer, Answers};
+use answers::Answers;
 
 pub use view::{PeerView, RoleView, View};
 
-/// One replica of one group.
-#[derive(Debug)]
+/// One replica of one group. It is plain data: a clone goes on like the original.
+#[derive(Clone, Debug)]
 pub struct Replica {
     limits: Limits,
     mutants: Switch,
     state: State,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[expect(
     clippy::large_enum_variant,
     reason = "there is one, and it is running nearly all its life"
@@ -50,7 +51,7 @@ enum State {
 }
 
 /// What a replica is before [`Input::Boot`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Recovering {
     ids: RecoveredIds,
     /// Entries that are not known to be committed.
@@ -58,7 +59,7 @@ struct Recovering {
 }
 
 /// What a replica is after [`Input::Boot`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Running {
     limits: Limits,
     consensus: Consensus,
@@ -79,17 +80,17 @@ impl Replica {
     /// A replica that knows nothing yet.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
-        Self::with_mutants(limits, Switch::default())
+        Self::with_mutant(limits, None)
     }
 
-    /// A replica with a deliberate break.
-    #[cfg(feature = "mutants")]
+    /// A replica with a deliberate break, or none.
+    ///
+    /// # Panics
+    ///
+    /// Where one is wanted and the crate was built without its feature `mutants`.
     #[must_use]
-    pub fn with_mutant(limits: Limits, mutant: Option<crate::mutant::Mutant>) -> Self {
-        Self::with_mutants(limits, Switch::new(mutant))
-    }
-
-    fn with_mutants(limits: Limits, mutants: Switch) -> Self {
+    pub fn with_mutant(limits: Limits, mutant: Option<Mutant>) -> Self {
+        let mutants = Switch::new(mutant);
         let limits = limits.checked();
         let ids = RecoveredIds::new(limits.recent_ids_max);
         let state = State::Recovering(Recovering { ids, entries: Vec::new() });
@@ -133,6 +134,12 @@ impl Replica {
         self.running().tail.entry(index)
     }
 
+    /// The chain up to and with an entry, where that is known without reading the log.
+    #[must_use]
+    pub fn chain_at(&self, index: LogIndex) -> Option<ChainHash> {
+        self.running().tail.chain_at(index)
+    }
+
     /// When to step [`Input::Tick`] next, by the monotonic clock; never for a group of one.
     #[must_use]
     pub fn next_tick(&self) -> Option<Instant> {
@@ -172,12 +179,22 @@ impl Replica {
     /// A hash of the state: two replicas that were stepped with the same inputs have the same.
     #[must_use]
     pub fn digest(&self) -> u64 {
-        let mut hasher = blake3::Hasher::new();
+        self.digest_with(true)
+    }
+
+    /// A hash of the state but for its timers: of two replicas with the same, each can do what the
+    /// other can, though not at the same time.
+    #[must_use]
+    pub fn timeless_digest(&self) -> u64 {
+        self.digest_with(false)
+    }
+
+    fn digest_with(&self, timers: bool) -> u64 {
+        let mut digest = Digest::new(timers);
         if let State::Running(running) = &self.state {
-            running.digest(&mut hasher);
+            running.digest(&mut digest);
         }
-        let bytes = hasher.finalize().as_bytes()[..8].try_into().expect("8 of 32 bytes");
-        u64::from_le_bytes(bytes)
+        digest.finish()
     }
 }
 
@@ -356,195 +373,6 @@ impl Running {
         }
     }
 
-    fn propose(&mut self, now: Now, proposal: &Proposal<'_>, effects: &mut Effects) {
-        if let Err(rejection) = self.admit(proposal) {
-            if rejection == Rejection::Overloaded {
-                effects.push(Effect::Notice(Notice::Overloaded));
-            }
-            refuse(proposal.request, rejection, effects);
-            return;
-        }
-        let target = self.store.target(proposal.stream);
-        if self.waiting.is_waiting(target.owner_key) {
-            self.waiting.join(target.owner_key, proposal);
-        } else if let Some(blocker) = self.decide(now, proposal, &target, None, effects) {
-            self.waiting.block(target.owner_key, Held::copy(proposal), blocker);
-        }
-    }
-
-    /// Whether a proposal may be decided at all.
-    fn admit(&self, proposal: &Proposal<'_>) -> Result<(), Rejection> {
-        if self.reign.is_none() {
-            return Err(self.not_leading());
-        }
-        if !self.consensus.is_ready() || self.consensus.is_transferring() {
-            return Err(Rejection::NotReady);
-        }
-        validate::validate(&self.limits, proposal)?;
-        if self.consensus.disk.is_full() {
-            return Err(Rejection::DiskFull);
-        }
-        let appends = self.answers.count() + self.waiting.count();
-        let bytes = self.tail.pending_bytes() + self.waiting.bytes() + proposal_bytes(proposal);
-        let overloaded = appends >= self.limits.pending_appends_max as usize
-            || bytes > u64::from(self.limits.pending_bytes_max);
-        if overloaded { Err(Rejection::Overloaded) } else { Ok(()) }
-    }
-
-    /// Decides a proposal and does what was decided; or says what it must wait for, and asks for
-    /// that.
-    fn decide(
-        &mut self,
-        now: Now,
-        proposal: &Proposal<'_>,
-        target: &Target<'_>,
-        loaded: Option<Loaded<'_>>,
-        effects: &mut Effects,
-    ) -> Option<Blocker> {
-        let request = proposal.request;
-        let Some(decision) = self.store.decide(proposal, target, loaded) else {
-            let epoch = self.consensus.epoch();
-            effects.push(Effect::LoadHead { stream: target.owner.into(), epoch });
-            return Some(Blocker::Head);
-        };
-        match decision {
-            Decision::Write => self.write(now, proposal, target),
-            Decision::Duplicate { first, last, position } => {
-                effects.push(Effect::Notice(Notice::DuplicateAppend));
-                let answer = self.duplicate(first, last, position);
-                self.answer(target, request, answer, effects);
-            }
-            Decision::Holds => self.answer(target, request, Answer::Holds, effects),
-            Decision::Refuse(rejection) => {
-                let answer = Answer::Settled(Outcome::Refused(rejection));
-                self.answer(target, request, answer, effects);
-            }
-            Decision::ReadIds { first, count } => {
-                let rests_on = self.store.rests_on(target);
-                if rests_on > self.tail.committed().index {
-                    return Some(Blocker::Commit(rests_on));
-                }
-                let stream = proposal.stream.into();
-                effects.push(Effect::LoadIds { request, stream, first, count });
-                return Some(Blocker::Ids(first));
-            }
-        }
-        None
-    }
-
-    fn write(&mut self, now: Now, proposal: &Proposal<'_>, target: &Target<'_>) {
-        let mut opening = Opening {
-            index: self.tail.next_index(),
-            start: self.tail.end().position,
-            gathering: self.tail.gathering(),
-        };
-        let written = self.store.write(proposal, target, now.wall, &mut opening);
-        let entry = opening.index;
-        let answer = Answer::Written {
-            first: written.first,
-            last: written.last,
-            offset: written.offset,
-            duplicate: false,
-        };
-        self.answers.keep(entry, proposal.request, answer);
-        if self.tail.gathered_bytes() >= self.limits.entry_bytes_target as usize {
-            self.seal();
-        }
-    }
-
-    /// The answer to a retry. The position of an event that still gathers is not known yet.
-    fn duplicate(&self, first: Revision, last: Revision, position: Position) -> Answer {
-        let gathers_from = Tail::provisional_position(self.tail.end().position, 0);
-        if position >= gathers_from {
-            let offset = position.since(gathers_from) as usize;
-            return Answer::Written { first, last, offset, duplicate: true };
-        }
-        let (first, last) = (Some(first), Some(last));
-        Answer::Settled(Outcome::Appended(Appended { first, last, position, duplicate: true }))
-    }
-
-    /// Tells a client, once what the answer rests on is committed.
-    fn answer(
-        &mut self,
-        target: &Target<'_>,
-        request: RequestId,
-        answer: Answer,
-        effects: &mut Effects,
-    ) {
-        let rests_on = self.store.rests_on(target);
-        if rests_on > self.tail.committed().index {
-            self.answers.keep(rests_on, request, answer);
-            return;
-        }
-        let outcome = match answer {
-            Answer::Settled(outcome) => outcome,
-            Answer::Holds => Outcome::Appended(Appended {
-                first: None,
-                last: None,
-                position: self.tail.committed().position,
-                duplicate: false,
-            }),
-            Answer::Written { .. } => unreachable!("what gathers is not committed"),
-        };
-        effects.push(Effect::Reply { request, outcome });
-    }
-
-    fn head_loaded(
-        &mut self,
-        now: Now,
-        stream: &str,
-        head: &LoadedHead<'_>,
-        effects: &mut Effects,
-    ) {
-        let key = self.store.key(stream);
-        if self.waiting.wants_head(key) {
-            let committed = self.tail.committed().index;
-            self.store.head_loaded(key, head, &Pins { committed, waiting: &self.waiting });
-            self.resume(now, key, None, effects);
-        }
-    }
-
-    /// Nobody who waits for this stream can be told more; who asks later makes another attempt.
-    fn head_unreadable(&mut self, stream: &str, effects: &mut Effects) {
-        let key = self.store.key(stream);
-        if self.waiting.wants_head(key) {
-            while let Some(held) = self.waiting.take_first(key) {
-                refuse(held.proposal().request, Rejection::Damaged, effects);
-            }
-            self.waiting.close(key);
-        }
-    }
-
-    fn ids_unreadable(&mut self, now: Now, request: RequestId, effects: &mut Effects) {
-        if let Some((key, _)) = self.waiting.ids_arrived(request) {
-            let first = self.waiting.take_first(key).expect("who asked still waits");
-            assert!(first.proposal().request == request, "the first of a line has asked");
-            refuse(request, Rejection::Damaged, effects);
-            self.resume(now, key, None, effects);
-        }
-    }
-
-    /// Decides those who wait in line for a stream, until one has to wait again.
-    ///
-    /// - `loaded`: what the first of them has asked for
-    fn resume(
-        &mut self,
-        now: Now,
-        key: StreamKey,
-        mut loaded: Option<Loaded<'_>>,
-        effects: &mut Effects,
-    ) {
-        while let Some(held) = self.waiting.take_first(key) {
-            let proposal = held.proposal();
-            let target = self.store.target(proposal.stream);
-            if let Some(blocker) = self.decide(now, &proposal, &target, loaded.take(), effects) {
-                self.waiting.block(key, held, blocker);
-                return;
-            }
-        }
-        self.waiting.close(key);
-    }
-
     fn read(&mut self, request: RequestId, consistency: Consistency, effects: &mut Effects) {
         let limit = self.limits.pending_reads_max as usize;
         let refusal = match consistency {
@@ -590,8 +418,9 @@ impl Running {
         assert!(appends <= limits.pending_appends_max as usize, "pending appends are bounded");
     }
 
-    fn digest(&self, hasher: &mut blake3::Hasher) {
-        self.consensus.digest(hasher);
+    fn digest(&self, digest: &mut Digest) {
+        self.consensus.digest(digest);
+        let hasher = digest.hasher();
         self.tail.digest(hasher);
         self.store.digest(hasher);
         self.waiting.digest(hasher);

@@ -29,7 +29,7 @@ use keys::{Keys, StreamKey};
 use recent_ids::RecentIds;
 
 /// What a leader decides by.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Store {
     keys: Keys,
     pub(crate) heads: Heads,

@@ -15,8 +15,9 @@ use quorate_core::message::{LastEntry, Message, Progress, Tip};
 use quorate_core::time::Instant;
 use quorate_net::frame::HEADER_BYTES;
 use quorate_net::wire::peer::{
-    ENTRIES_MAX, ENTRY_HEADER_BYTES, Founding, HelloState, Lane, NUMBER_MAX, PROTOCOL_VERSION,
-    PeerHello, PeerKind, PeerMessage, encode_append, encode_message, entries_payload_bytes_max,
+    ENTRIES_MAX, ENTRY_HEADER_BYTES, Founding, Lane, NUMBER_MAX, PROTOCOL_VERSION, PeerHello,
+    PeerKind, PeerMessage, encode_append, encode_append_head, encode_message,
+    entries_payload_bytes_max, push_entry,
 };
 use quorate_net::wire::{Kind, Reply, Request};
 use quorate_net::{FrameReader, WireError};
@@ -38,10 +39,10 @@ fn founding() -> Founding {
         zone: Name::new(&format!("eu-central-1{}", char::from(b'a' + number - 1))).unwrap(),
     };
     let members = Members::new(&[member(1), member(2), member(3)]).unwrap();
-    Founding { log: log_id(), members }
+    Founding { log: log_id(), segment_bytes: 1 << 20, members }
 }
 
-fn hello(state: HelloState) -> PeerHello {
+fn hello(founding: Option<Founding>) -> PeerHello {
     PeerHello {
         protocol: PROTOCOL_VERSION,
         version: "0.1.0".to_owned(),
@@ -50,7 +51,7 @@ fn hello(state: HelloState) -> PeerHello {
         disk: DiskId::from_bytes([0xD1; 16]),
         address: "n1.example:2113".to_owned(),
         voters: 3,
-        state,
+        founding,
     }
 }
 
@@ -143,10 +144,10 @@ fn append(last: u64, entries: Vec<(EntryHeader, &[u8])>) -> PeerMessage<'_> {
 
 /// Every message between nodes with a name for its golden file.
 fn all() -> Vec<(String, PeerMessage<'static>)> {
-    let founded = HelloState::Founded(founding());
+    let founded = Some(founding());
     let refusal = "node n2 belongs to another cluster".to_owned();
     let mut all = vec![
-        ("hello".to_owned(), PeerMessage::Hello(Box::new(hello(HelloState::Unfounded)))),
+        ("hello".to_owned(), PeerMessage::Hello(Box::new(hello(None)))),
         ("hello_founded".to_owned(), PeerMessage::Hello(Box::new(hello(founded)))),
         ("found".to_owned(), PeerMessage::Found(Box::new(founding()))),
         ("founded".to_owned(), PeerMessage::Founded { log: log_id() }),
@@ -217,6 +218,12 @@ fn entries_are_lent_from_the_frame() {
     let lent = entries.iter().map(|(header, body)| (header, *body));
     encode_append(&mut again, group(), &message, lent);
     assert_eq!(again, bytes);
+    let (mut head, mut payload) = (Vec::new(), Vec::new());
+    for (header, body) in &entries {
+        push_entry(&mut payload, header, body);
+    }
+    encode_append_head(&mut head, group(), &message, entries.len() as u32, &payload);
+    assert_eq!([head, payload].concat(), bytes, "the same where entries are made beforehand");
     let frame = read_one(&bytes);
     let payload = frame.payload().as_ptr_range();
     let Ok(PeerMessage::Consensus { entries: found, .. }) = PeerMessage::decode(&frame) else {

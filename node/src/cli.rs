@@ -29,6 +29,7 @@ pub mod serve;
 pub mod status;
 pub mod subscribe;
 mod thread;
+pub mod transfer;
 pub mod verify;
 
 pub use connection::Options;
@@ -41,7 +42,7 @@ use output::Output;
 #[command(name = "quorate", version, propagate_version = true, arg_required_else_help = true)]
 #[command(after_help = "\
 Start here:
-  quorate demo                                      a node with real data, until Ctrl-C
+  quorate demo                                      three nodes with real data, until Ctrl-C
   quorate serve --data ./quorate-data               a node that keeps its data
   quorate append order-7 --type placed --data '{\"item\":\"tea\"}'
   quorate read '$all' --count 10
@@ -69,7 +70,7 @@ pub struct Cli {
 pub enum Command {
     /// Run a node
     Serve(serve::Arguments),
-    /// See it work: a node in a fresh folder, loaded with real flights, until Ctrl-C
+    /// See it work: three nodes in three zones, loaded with real flights, until Ctrl-C
     Demo(demo::Arguments),
     /// Append one event to a stream
     Append(append::Arguments),
@@ -83,8 +84,10 @@ pub enum Command {
     Delete(delete::Arguments),
     /// Show or set what a stream keeps: age, count, start
     Metadata(metadata::Arguments),
-    /// Say how the node is, in plain words first
+    /// Say how the group is, in plain words first
     Status(status::Arguments),
+    /// Make another node lead
+    TransferLeader(transfer::Arguments),
     /// Check every byte of a data folder whose node does not run
     Verify(verify::Arguments),
     /// Make certificates for nodes, look at them, and check them
@@ -123,6 +126,7 @@ pub fn run() -> ExitCode {
         | Command::Subscribe(_)
         | Command::Delete(_)
         | Command::Metadata(_)
+        | Command::TransferLeader(_)
         | Command::Status(_) => talk(&options, &command, &mut output),
     };
     match done {
@@ -145,6 +149,7 @@ fn talk(options: &Options, command: &Command, output: &mut Output) -> Result<(),
             Command::Delete(arguments) => delete::run(options, arguments, output).await,
             Command::Metadata(arguments) => metadata::run(options, arguments, output).await,
             Command::Status(arguments) => status::run(options, arguments, output).await,
+            Command::TransferLeader(arguments) => transfer::run(options, arguments, output).await,
             Command::Serve(_)
             | Command::Config(_)
             | Command::Verify(_)

@@ -10,14 +10,17 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use quorate_core::Limits;
+use quorate_core::member::Name;
 use quorate_storage::disk::probe::DiskChoice;
 
 use self::value::Value;
 
 mod flags;
+mod group;
 mod value;
 
 pub use flags::Flags;
+pub use group::GroupProblem;
 pub use value::{LogFormat, LogLevel};
 
 /// Makes [`Config`] and [`SETTINGS`] from one table.
@@ -76,6 +79,25 @@ settings! {
     data: PathBuf = PathBuf::from("quorate-data"), "path";
     /// Where the node listens: UDP for QUIC and TCP for HTTP, on the same port.
     listen: String = "127.0.0.1:2113".into(), "host:port";
+    /// Where clients and other nodes reach this one. Empty: as `listen` says, with this machine's name
+    /// where that is every address.
+    advertise: Option<String> = None, "host:port";
+    /// The node's name within its group; where its certificate names a node, the one there.
+    node: Name = group::name("n1"), "name";
+    /// Where the node stands: nodes of one zone may fail together.
+    zone: Name = group::name("z1"), "name";
+    /// Where the nodes of the group are, separated by commas; this one may be among them. Empty: the
+    /// node is a group of one.
+    join: Vec<String> = Vec::new(), "host:port,host:port";
+    /// How many voters the group has. Empty: as many as `join` has addresses, or 1.
+    voters: Option<u32> = None, "count";
+    /// Zones in which a leader is wanted, separated by commas, the most wanted first.
+    leader_zones: Vec<Name> = Vec::new(), "name,name";
+    /// How often a leader says that it is there.
+    heartbeat_ms: u32 = 30, "ms";
+    /// How long a leader must be silent before another is elected; a follower waits up to half as
+    /// long more.
+    election_timeout_ms: u32 = 240, "ms";
     /// The folder with the node's certificate and key. Empty: `certs` in the data folder, filled
     /// with development certificates by the first start.
     certs: Option<PathBuf> = None, "path";
@@ -240,6 +262,12 @@ pub enum ConfigError {
     /// Values that don't fit each other.
     #[error("the limits don't fit each other: {0}")]
     Limits(&'static str),
+    /// Timers that don't fit each other.
+    #[error("heartbeat_ms and election_timeout_ms don't fit each other: {0}")]
+    Timing(&'static str),
+    /// Settings of a group that don't fit each other.
+    #[error(transparent)]
+    Group(#[from] GroupProblem),
 }
 
 /// A configuration, and where each value came from.
@@ -294,10 +322,14 @@ impl Config {
                 loaded.set(setting, text, Origin::Flag)?;
             }
         }
-        match loaded.config.limits().problem() {
-            Some(problem) => Err(ConfigError::Limits(problem)),
-            None => Ok(loaded),
+        if let Some(problem) = loaded.config.limits().problem() {
+            return Err(ConfigError::Limits(problem));
         }
+        if let Some(problem) = loaded.config.timing().problem() {
+            return Err(ConfigError::Timing(problem));
+        }
+        loaded.config.check_group()?;
+        Ok(loaded)
     }
 
     /// The bounds of the core.
@@ -319,6 +351,7 @@ impl Config {
             heads_metadata_bytes_max: self.heads_metadata_bytes_max,
             recent_ids_max: self.recent_ids_max,
             segment_bytes: self.segment_bytes,
+            ..Limits::PRODUCTION
         }
     }
 

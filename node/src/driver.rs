@@ -41,8 +41,8 @@ use crate::config::Config;
 use crate::engine::{Engine, Fault, Output};
 use crate::gateway::Peer;
 use crate::gateway::session::Outbox;
-use crate::peers::Links;
 use crate::logger::{Fields, Logger, wall_clock};
+use crate::peers::Links;
 
 /// Damage beyond this is counted, but not told apart.
 const DAMAGE_MAX: usize = 32;

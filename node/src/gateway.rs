@@ -1,4 +1,4 @@
-//! The gateway: QUIC connections, and what each of their streams is for.
+//! The gateway: clients' connections, and what each of their streams is for.
 //!
 //! A client can cost only so much: connections, streams, and the bytes that each may hold are
 //! bounded, and whoever connects must soon say what for. Bytes that are no message end their
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
-use quinn::{Connection, Endpoint, Incoming, ReadError, RecvStream, SendStream, VarInt};
+use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
 use quorate_core::request::Rejection;
 use quorate_net::frame::WireError;
 use quorate_net::receive::{FrameReceiver, ReceiveError};
@@ -81,47 +81,12 @@ impl Ended {
     }
 }
 
-/// Takes connections until the endpoint is closed. Must run where local tasks can be
-/// spawned.
-pub async fn accept(driver: Rc<Driver>, endpoint: Endpoint) {
-    while let Some(incoming) = endpoint.accept().await {
-        let metrics = &driver.shared().metrics;
-        if metrics.connections.get() >= u64::from(driver.config().connections_max) {
-            metrics.connections_refused.add(1);
-            incoming.refuse();
-            continue;
-        }
-        metrics.connections.add(1);
-        let driver = Rc::clone(&driver);
-        tokio::task::spawn_local(async move {
-            greet(&driver, incoming).await;
-            driver.shared().metrics.connections.subtract(1);
-        });
-    }
-}
-
-/// Shakes hands, then serves a connection to its end.
-async fn greet(driver: &Rc<Driver>, incoming: Incoming) {
-    let address = incoming.remote_address();
-    let metrics = &driver.shared().metrics;
-    match timeout(hello_timeout(driver), incoming).await {
-        Ok(Ok(connection)) => {
-            metrics.connections_taken.add(1);
-            driver.logger().debug("connected", "a client has connected", &[("peer", &address)]);
-            let reason = serve(driver, &connection, address).await;
-            let fields: Fields<'_> = &[("peer", &address), ("reason", &reason)];
-            driver.logger().debug("disconnected", "a client has gone", fields);
-        }
-        Ok(Err(error)) => {
-            metrics.connections_refused.add(1);
-            let fields: Fields<'_> = &[("peer", &address), ("reason", &error)];
-            driver.logger().debug("handshake-failed", "a client could not connect", fields);
-        }
-        Err(_elapsed) => metrics.connections_refused.add(1),
-    }
-}
-
-async fn serve(driver: &Rc<Driver>, connection: &Connection, address: SocketAddr) -> String {
+/// Serves a client's connection to its end; says why it has ended.
+pub(crate) async fn serve(
+    driver: &Rc<Driver>,
+    connection: &Connection,
+    address: SocketAddr,
+) -> String {
     let peer = Rc::new(Peer { address, reads: Cell::new(0) });
     let mut accepted = match timeout(hello_timeout(driver), connection.accept_bi()).await {
         Ok(accepted) => accepted,
@@ -221,7 +186,6 @@ fn hello_timeout(driver: &Driver) -> Duration {
 fn code_of(rejection: &Rejection) -> ErrorCode {
     match rejection {
         Rejection::NotReady => ErrorCode::NotReady,
-        Rejection::NotLeader { .. } => ErrorCode::NotLeader,
         Rejection::NotLeader { .. } => ErrorCode::NotLeader,
         Rejection::Overloaded => ErrorCode::Overloaded,
         _ => ErrorCode::InvalidRequest,

@@ -65,7 +65,12 @@ impl Logger {
 /// The wall clock, as events are stamped with it.
 #[must_use]
 pub fn wall_clock() -> Created {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    created(SystemTime::now())
+}
+
+/// A time of the system, as events are stamped.
+pub(crate) fn created(time: SystemTime) -> Created {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     Created::from_ticks(u64::try_from(since.as_nanos() / 100).unwrap_or(u64::MAX))
 }
 

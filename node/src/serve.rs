@@ -1,34 +1,38 @@
 //! `quorate serve`: how a node starts, and how it stops, each in one function.
 
+mod data;
+mod opening;
+
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use quinn::Endpoint;
-use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
-use quorate_core::log::entry::LogId;
-use quorate_core::member::Members;
-use quorate_core::time::{self, Now};
-use quorate_net::endpoint;
 use quorate_net::identity::{Identity, IdentityError, Renewal, host_name};
-use quorate_net::trust;
+use quorate_net::{Credentials, PeerConnector, Reload, endpoint, trust};
 use quorate_storage::data_folder::{DataFolder, DataFolderError};
 use quorate_storage::disk::DiskError;
-use quorate_storage::disk::probe::{self, DiskReport};
-use quorate_storage::index::IndexLimits;
-use quorate_storage::io::Io;
-use quorate_storage::read::ReadLimits;
 use quorate_storage::superblock;
 use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::admin::{AdminServer, Facts, Phase, Shared, http};
+use self::data::{Data, Standing};
+use self::opening::open_engine;
+use crate::admin::{AdminServer, Shared, http};
 use crate::config::Config;
-use crate::driver::{Driver, disk_name};
-use crate::engine::{Engine, EngineOptions, Fault, OpenError, Recovered};
+use crate::driver::Driver;
+use crate::engine::{Engine, Fault, OpenError};
 use crate::gateway;
-use crate::logger::{Fields, Logger, wall_clock};
+use crate::listener::Listener;
+use crate::logger::{Fields, Logger, created};
+use crate::peers::{self, Inbound, Links, Peers};
+use crate::rfc3339::Rfc3339;
+
+pub use self::data::FolderMismatch;
+
+/// How often a node looks for renewed certificates.
+const RENEWAL_LOOK: Duration = Duration::from_secs(5);
 
 /// Why a node did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +46,9 @@ pub enum ServeError {
     /// What is in the data folder is not what a node may serve.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The data folder is not the one to start this node with.
+    #[error(transparent)]
+    Mismatch(#[from] FolderMismatch),
     /// The certificates can't be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -74,7 +81,7 @@ impl ServeError {
         match self {
             Self::System(_) => 1,
             Self::Folder(_) | Self::Disk(_) => 20,
-            Self::Open(_) => 21,
+            Self::Open(_) | Self::Mismatch(_) => 21,
             Self::Identity(_) | Self::Tls(_) | Self::Endpoint(_) | Self::Listen { .. } => 22,
             Self::Fault(_) => 23,
         }
@@ -92,7 +99,7 @@ pub fn serve(config: Config, stop_with_stdin: bool) -> Result<(), ServeError> {
     let shared = Arc::new(Shared::default());
     // The folder first: whoever holds it may write to it.
     let folder = DataFolder::open_or_create(&config.data)?;
-    let identity = identity(&config, &folder, &logger)?;
+    let credentials = Credentials::new(identity(&config, &folder, &logger)?);
     let (tcp, address) = bind(&config)?;
     // Not a LocalSet: each hand-over between it and its runtime costs a look at the reactor.
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -101,44 +108,152 @@ pub fn serve(config: Config, stop_with_stdin: bool) -> Result<(), ServeError> {
         .map_err(ServeError::System)?;
     let quic = {
         let _inside = runtime.enter();
-        endpoint::listen(address, &identity)?
+        endpoint::listen(address, &credentials)?
     };
-    let admin = start_admin(&config, tcp, &identity, &shared)?;
-    let (engine, recovered) = open_engine(&config, &folder, &shared, &logger)?;
-    publish(address, &identity, &logger);
-    let fields: Fields<'_> = &[("address", &address), ("data", &folder.path().display())];
-    logger.info("listening", "QUIC on UDP and HTTP on TCP", fields);
+    let admin = start_admin(&config, tcp, &credentials, &shared)?;
+    let data = Data::open(&config, folder.path(), &logger)?;
+    let (links, peers) = other_nodes(&config, &data, address, &quic, &credentials, &shared, logger);
+    let listener = Listener::new(&config, Arc::clone(&shared), logger, peers.clone());
+    let _accepting = runtime.spawn_local(Rc::clone(&listener).run(quic.clone()));
+    let _renewing = runtime.spawn_local(renew(credentials.clone(), logger));
+    let mut stop = Box::pin(wait_for_stop(stop_with_stdin, logger));
 
+    let identity = match (&data.standing, &peers) {
+        (Standing::Founded(identity), _) => Some(**identity),
+        (Standing::New(_), None) => Some(data.alone()),
+        (Standing::New(_), Some(peers)) => {
+            announce(address, &data, &credentials, &logger);
+            runtime.block_on(wait_for_group(peers, &data, &mut stop))?
+        }
+    };
+    let Some(identity) = identity else {
+        runtime.block_on(farewell(&quic));
+        return stopped(admin, folder, logger);
+    };
+    let (engine, recovered) = open_engine(&config, &data, identity, &shared, &logger)?;
+    if matches!(data.standing, Standing::Founded(_)) || peers.is_none() {
+        announce(address, &data, &credentials, &logger);
+    }
     let patience = Duration::from_millis(config.shutdown_timeout_ms.into());
-    let driver =
-        Rc::new(Driver::new(engine, recovered.identity, config, Arc::clone(&shared), logger));
-    let stop = wait_for_stop(stop_with_stdin, logger);
-    let ran = runtime.block_on(run(&driver, quic, stop, patience));
-    // With it go the tasks that hold the driver.
-    drop(runtime);
+    let identity = recovered.identity;
+    let driver = Rc::new(Driver::new(engine, identity, config, shared, logger, links));
+    listener.serve_clients(Rc::clone(&driver));
+    let ran = runtime.block_on(run(&driver, peers.as_ref(), quic, stop, patience));
+    // With them go all that hold the driver.
+    drop((runtime, listener));
     let closed = match (ran, Rc::try_unwrap(driver)) {
         (Err(fault), _) => Err(fault),
         (Ok(()), Ok(driver)) => close(driver.into_engine()),
-        (Ok(()), Err(_)) => unreachable!("no task is left that could hold the driver"),
+        (Ok(()), Err(_)) => unreachable!("nobody is left who could hold the driver"),
     };
+    closed.and_then(|()| stopped(admin, folder, logger))
+}
+
+/// The last steps of a node that stops in good order.
+fn stopped(admin: AdminServer, folder: DataFolder, logger: Logger) -> Result<(), ServeError> {
     admin.stop();
     drop(folder);
-    closed?;
     logger.info("stopped", "the node has stopped in good order", &[]);
     Ok(())
+}
+
+/// Tells people and local clients where the node is.
+fn announce(address: SocketAddr, data: &Data, credentials: &Credentials, logger: &Logger) {
+    publish(address, &credentials.identity(), logger);
+    let fields: Fields<'_> = &[("address", &address), ("data", &data.path.display())];
+    logger.info("listening", "QUIC on UDP and HTTP on TCP", fields);
+}
+
+/// The other nodes, where there are any, and the links to them.
+fn other_nodes(
+    config: &Config,
+    data: &Data,
+    address: SocketAddr,
+    quic: &Endpoint,
+    credentials: &Credentials,
+    shared: &Arc<Shared>,
+    logger: Logger,
+) -> (Rc<Links>, Option<Rc<Peers>>) {
+    let links = Rc::<Links>::default();
+    let advertised = config.advertised(address);
+    if config.voters() == 1 {
+        links.set_address(data::ALONE, &advertised);
+        return (links, None);
+    }
+    let settings = peers::Settings {
+        node: config.node,
+        zone: config.zone,
+        disk: data.disk(),
+        voters: config.voters(),
+        address: advertised,
+        join: config.join.clone(),
+        segment_bytes: config.segment_bytes,
+        message_bytes_target: config.limits().message_bytes_target,
+        hello_timeout: Duration::from_millis(config.hello_timeout_ms.into()),
+    };
+    let parts = peers::Parts {
+        endpoint: quic.clone(),
+        connector: PeerConnector::new(credentials),
+        links: Rc::clone(&links),
+        shared: Arc::clone(shared),
+        logger,
+        make_durable: data.make_durable(),
+    };
+    (links, Some(Peers::new(settings, data.group(), parts)))
+}
+
+/// Looks for the other nodes until the node is one of a group; `None` where it is told to stop.
+async fn wait_for_group(
+    peers: &Rc<Peers>,
+    data: &Data,
+    stop: impl Future<Output = Result<(), ServeError>>,
+) -> Result<Option<superblock::Identity>, ServeError> {
+    peers.start();
+    tokio::select! {
+        stopped = stop => stopped.map(|()| None),
+        founding = peers.founded() => {
+            founding.map_err(OpenError::Superblock)?;
+            Ok(Some(data.identity()?))
+        }
+    }
+}
+
+/// Takes up renewed certificates.
+async fn renew(credentials: Credentials, logger: Logger) {
+    loop {
+        tokio::time::sleep(RENEWAL_LOOK).await;
+        match credentials.reload(SystemTime::now()) {
+            Reload::Unchanged | Reload::Settling => {}
+            Reload::Renewed { expires } => {
+                let sentence = "the node shows a new certificate from now on";
+                let expires = Rfc3339(created(expires));
+                logger.info("renewed", sentence, &[("expires", &expires)]);
+            }
+            Reload::Refused(error) => {
+                let sentence =
+                    "the new certificate can't be used; the node goes on with the old one";
+                logger.error("not-renewed", sentence, &[("reason", &error)]);
+            }
+        }
+    }
 }
 
 /// Serves until it is told to stop; then no more calls are taken, those under way are answered, and
 /// the clients are told.
 async fn run(
     driver: &Rc<Driver>,
+    peers: Option<&Rc<Peers>>,
     quic: Endpoint,
     stop: impl Future<Output = Result<(), ServeError>>,
     patience: Duration,
 ) -> Result<(), ServeError> {
-    let accepting = tokio::task::spawn_local(gateway::accept(Rc::clone(driver), quic.clone()));
     let looping = Rc::clone(driver);
     let looping = tokio::task::spawn_local(async move { looping.run().await });
+    if let Some(peers) = peers {
+        let inbound: Rc<dyn Inbound> = Rc::clone(driver) as Rc<dyn Inbound>;
+        peers.attach(&inbound);
+        peers.start();
+    }
     let serving = async {
         stop.await?;
         driver.stop(patience).await;
@@ -149,11 +264,15 @@ async fn run(
         fault = looping => Err(fault.expect("the loop does not panic").into()),
         ended = serving => ended,
     };
-    accepting.abort();
+    farewell(&quic).await;
+    ended
+}
+
+/// Tells everybody that the node is gone.
+async fn farewell(quic: &Endpoint) {
     quic.close(gateway::CLOSE_STOPPING, b"the node is stopping");
     // Whoever does not answer the farewell is gone.
     let _idle = tokio::time::timeout(Duration::from_millis(500), quic.wait_idle()).await;
-    ended
 }
 
 fn close(engine: Engine) -> Result<(), ServeError> {
@@ -191,7 +310,12 @@ fn identity(config: &Config, folder: &DataFolder, logger: &Logger) -> Result<Ide
     if let Some(certs) = &config.certs {
         let authority = config.ca.clone().unwrap_or_else(|| certs.join("ca.pem"));
         let (certificate, key) = (certs.join("node.pem"), certs.join("node.key"));
-        return Ok(Identity::load(&certificate, &key, &authority, now)?);
+        let identity = Identity::load(&certificate, &key, &authority, now)?;
+        // A node alone needs no name in it: nobody asks for one.
+        if config.voters() > 1 || identity.node().is_some() {
+            identity.check_node(config.node.as_str())?;
+        }
+        return Ok(identity);
     }
     let host = config.listen.rsplit_once(':').map_or("", |(host, _)| host);
     let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -223,7 +347,7 @@ fn bind(config: &Config) -> Result<(TcpListener, SocketAddr), ServeError> {
 fn start_admin(
     config: &Config,
     tcp: TcpListener,
-    identity: &Identity,
+    credentials: &Credentials,
     shared: &Arc<Shared>,
 ) -> Result<AdminServer, ServeError> {
     let options = http::Options {
@@ -231,96 +355,8 @@ fn start_admin(
         header_timeout: Duration::from_millis(config.hello_timeout_ms.into()),
         plain: config.http_plain,
     };
-    let tls = Arc::new(endpoint::https_config(identity)?);
+    let tls = Arc::new(endpoint::https_config(credentials)?);
     AdminServer::start(tcp, tls, options, Arc::clone(shared)).map_err(ServeError::System)
-}
-
-fn open_engine(
-    config: &Config,
-    folder: &DataFolder,
-    shared: &Arc<Shared>,
-    logger: &Logger,
-) -> Result<(Engine, Recovered), ServeError> {
-    let (disk, report) = probe::open_disk(folder.path(), config.disk).map_err(ServeError::Disk)?;
-    for warning in report.warnings() {
-        logger.warn("disk", &warning, &[]);
-    }
-    shared.health.enter(Phase::Starting("reading the end of the log".into()));
-    let started = Instant::now();
-    let io = Io::new(disk);
-    let options = EngineOptions {
-        limits: config.limits(),
-        index: IndexLimits {
-            memtable_events_max: config.index_memtable_events_max.into(),
-            cache_bytes_max: config.index_cache_bytes_max as usize,
-            ..IndexLimits::PRODUCTION
-        },
-        reads: ReadLimits::PRODUCTION,
-        tail_bytes_max: config.tail_cache_bytes_max.into(),
-        scrub_bytes_per_s: config.scrub_bytes_per_s.into(),
-        founding: founding(config),
-        seed: random(),
-    };
-    let now = Now { monotonic: time::Instant::START, wall: wall_clock() };
-    let (engine, recovered) = io.block_on(Engine::open(io.clone(), now, options))?;
-    tell(&recovered, &report, folder, shared, logger, started.elapsed());
-    Ok((engine, recovered))
-}
-
-/// Tells people and metrics what the start found.
-fn tell(
-    recovered: &Recovered,
-    report: &DiskReport,
-    folder: &DataFolder,
-    shared: &Shared,
-    logger: &Logger,
-    took: Duration,
-) {
-    let Recovered { identity, founded, log, index, events_replayed } = recovered;
-    let metrics = &shared.metrics;
-    metrics.recovery_ms.set(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
-    metrics.recovery_bytes.set(log.scanned_bytes);
-    metrics.torn_tails.set(log.torn.is_some().into());
-    metrics.events.set(log.end.events);
-    metrics.end_position.set(log.end.position.get());
-    let facts = Facts {
-        cluster: identity.log.cluster.to_string(),
-        group: identity.log.group.get(),
-        node: identity.node.get(),
-        lineage: identity.log.lineage.to_string(),
-        data: folder.path().display().to_string(),
-        disk: disk_name(report.kind).into(),
-        disk_warning: report.warnings().join(" "),
-    };
-    shared.facts.set(facts).expect("a node opens its data once");
-    if *founded {
-        let fields: Fields<'_> = &[("cluster", &identity.log.cluster)];
-        logger.info("founded", "a new cluster was founded in the data folder", fields);
-    }
-    if let Some(torn) = &log.torn {
-        let sentence = "an unfinished write at the end of the log was cut off; none of it had been \
-                        acknowledged";
-        let fields: Fields<'_> =
-            &[("index", &torn.index), ("position", &torn.position), ("bytes", &torn.bytes)];
-        logger.info("torn-tail", sentence, fields);
-    }
-    for repaired in &log.repaired {
-        metrics.corruptions.add(1);
-        logger.warn("repaired", "damage was made good", &[("damage", repaired)]);
-    }
-    if let Some(damage) = &index.damage {
-        let sentence = "a file of the index was damaged; the index was made again from the log";
-        logger.warn("index-rebuilt", sentence, &[("damage", damage)]);
-    }
-    let took = took.as_millis();
-    let fields: Fields<'_> = &[
-        ("events", &log.end.events),
-        ("segments", &log.segments),
-        ("scanned_bytes", &log.scanned_bytes),
-        ("events_replayed", events_replayed),
-        ("took_ms", &took),
-    ];
-    logger.info("recovered", "the log is open", fields);
 }
 
 /// Lets clients of this machine trust the node without being told how.
@@ -335,29 +371,4 @@ fn publish(address: SocketAddr, identity: &Identity, logger: &Logger) {
             logger.warn("not-published", sentence, &[("reason", &error)]);
         }
     }
-}
-
-/// Who the node is, should its folder be new.
-fn founding(config: &Config) -> superblock::Identity {
-    let disk = DiskId::from_bytes(random());
-    superblock::Identity {
-        log: LogId {
-            cluster: ClusterId::from_bytes(random()),
-            group: GroupId::from_wire(1),
-            lineage: Lineage::from_bytes(random()),
-        },
-        node: NodeId::from_wire(1),
-        disk,
-        segment_bytes: config.segment_bytes,
-        stream_key: random(),
-        members: Members::of_one(disk),
-    }
-}
-
-/// Random bytes from the operating system.
-fn random<const BYTES: usize>() -> [u8; BYTES] {
-    let mut bytes = [0; BYTES];
-    let source = rustls::crypto::ring::default_provider().secure_random;
-    source.fill(&mut bytes).expect("the operating system has random numbers");
-    bytes
 }

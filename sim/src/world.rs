@@ -286,6 +286,9 @@ impl World {
                 attempt.end = End::Done { appended, at };
                 self.workload.learn(attempt);
             }
+            Outcome::Unknown => {
+                self.unknown.insert(index);
+            }
             // The refusal of a retry says nothing of the first try.
             Outcome::Refused(rejection) if !self.sent[index].again => {
                 attempt.end = End::Refused { rejection, at };

@@ -409,7 +409,9 @@ impl Log {
     /// Submits records from the queue while they fit in the active segment; else asks for the next.
     fn submit_queued(&mut self) {
         while let (Some(queued), Some(active)) = (self.queue.front(), &self.active) {
-            if queued.entry.end() > active.room_end {
+            // Once the next segment is being made, it begins where this one ends now, though what had no
+            // room may have been taken back.
+            if self.activation.is_some() || queued.entry.end() > active.room_end {
                 self.begin_next_segment();
                 return;
             }

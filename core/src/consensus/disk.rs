@@ -3,6 +3,7 @@
 
 use alloc::vec::Vec;
 
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
 use crate::id::{Epoch, LogIndex};
 use crate::log::entry::LogEnd;
@@ -12,12 +13,12 @@ use crate::notice::Notice;
 
 /// What the disk has of the log. Writes may finish in any order: everything up to `durable` is
 /// there, and some behind a gap.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct OwnDisk {
     durable: Tip,
     /// Ascending; no longer than the writes in flight.
     beyond: Vec<LogIndex>,
-    /// Under way; nothing is submitted meanwhile but what must be.
+    /// Under way; nothing is submitted meanwhile.
     truncating: Option<LogEnd>,
     /// The next truncation, once that one is done.
     then: Option<LogEnd>,
@@ -87,7 +88,9 @@ impl OwnDisk {
         tail.submitted().get() - self.durable.index.get() - self.beyond.len() as u64
     }
 
-    /// Asks for writes: of entries up to `must` in any case, and of others while there is room.
+    /// Asks for writes: of entries up to `must` in any case, and of others while there is room. None
+    /// while the log is truncated: after a crash in the middle, what had to go could be there again
+    /// under the index of an entry that is known to be committed.
     pub(crate) fn submit(
         &mut self,
         tail: &mut Tail,
@@ -95,11 +98,11 @@ impl OwnDisk {
         must: LogIndex,
         effects: &mut Effects,
     ) {
-        if self.failed {
+        if self.failed || self.truncating.is_some() {
             return;
         }
         loop {
-            let room = self.truncating.is_none() && self.in_flight(tail) < u64::from(in_flight_max);
+            let room = self.in_flight(tail) < u64::from(in_flight_max);
             if !room && tail.submitted() >= must {
                 return;
             }
@@ -197,7 +200,9 @@ impl OwnDisk {
     }
 
     /// Adds all that decides what it will do to `hasher`.
-    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        digest.timers(&[u64::from(self.waiting_ticks)]);
+        let hasher = digest.hasher();
         hasher.update(&self.durable.index.get().to_le_bytes());
         hasher.update(&self.durable.chain.to_bytes());
         for index in &self.beyond {
@@ -206,7 +211,6 @@ impl OwnDisk {
         for end in [self.truncating, self.then] {
             hasher.update(&end.map_or(u64::MAX, |end| end.index.get()).to_le_bytes());
         }
-        hasher.update(&self.waiting_ticks.to_le_bytes());
         hasher.update(&[u8::from(self.stalled), u8::from(self.full), u8::from(self.failed)]);
     }
 }

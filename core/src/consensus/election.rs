@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 use super::follower::Follower;
 use super::quorum::Quorum;
 use super::{Consensus, Role};
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
 use crate::id::{Epoch, NodeId};
 use crate::log::tail::Tail;
@@ -17,7 +18,7 @@ use crate::mutant::Mutant;
 use crate::notice::Notice;
 
 /// An attempt to be elected.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Campaign {
     /// The epoch that it is about.
     pub(crate) epoch: Epoch,
@@ -46,13 +47,13 @@ impl Campaign {
     }
 
     /// Adds all that decides what it will do to `hasher`.
-    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
-        hasher.update(&self.epoch.get().to_le_bytes());
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        let mut granted = 0;
         for node in &self.granted {
-            hasher.update(&node.get().to_le_bytes());
+            granted |= 1 << node.get();
         }
-        hasher.update(&self.ticks_left.to_le_bytes());
-        hasher.update(&[u8::from(self.transfer)]);
+        digest.numbers(&[self.epoch.get(), granted, u64::from(self.transfer)]);
+        digest.timers(&[u64::from(self.ticks_left)]);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::notice::Notice;
 use super::disk::OwnDisk;
 
 /// What a node knows of its log within one reign, and what it has to say to the leader.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Follower {
     session: Session,
     /// The last entry of the session that was compared with the leader's.
@@ -131,6 +131,8 @@ impl Follower {
                 return false;
             }
             Place::Other if mutants.is(Mutant::SkipsTruncation) => return true,
+            // Nothing is removed for the sake of bytes that make no sense.
+            Place::Other if !is_good(batch, header, body, tail) => {}
             Place::Other => {
                 let (from, last) = (header.index, tail.end().index);
                 effects.push(Effect::Notice(Notice::Truncating { from, last }));
@@ -139,7 +141,7 @@ impl Follower {
             }
             Place::Missing => {}
         }
-        let is_good = header.epoch <= batch.epoch && tail.fits(header, body);
+        let is_good = header.index == tail.next_index() && is_good(batch, header, body, tail);
         if is_good {
             tail.push(header, body);
         } else {
@@ -233,6 +235,11 @@ fn compare(tip: Tip, tail: &Tail) -> Place {
         // Committed and on disk long ago; no leader lacks it.
         None => Place::Same,
     }
+}
+
+/// Whether an entry is what its chain says, and follows on the one before it in this node's log.
+fn is_good(batch: &Batch<'_>, header: &EntryHeader, body: &[u8], tail: &Tail) -> bool {
+    header.epoch <= batch.epoch && tail.fits(header, body)
 }
 
 /// Whether a message's entries are as many as it says, one behind the other.

@@ -4,7 +4,7 @@ use crate::id::NodeId;
 use crate::time::Instant;
 
 /// One of the other voters.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Peer {
     pub(crate) node: NodeId,
     /// How little it is wanted as a leader.

@@ -7,7 +7,7 @@ use crate::id::{Epoch, NodeId};
 use crate::input::HardState;
 
 /// The hard state, in memory and on disk.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Promise {
     current: HardState,
     durable: HardState,

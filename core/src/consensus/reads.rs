@@ -9,7 +9,7 @@ use alloc::vec::Vec;
 use crate::id::{RequestId, Round};
 
 /// Reads that wait.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
     /// For the next round.
     waiting: Vec<RequestId>,

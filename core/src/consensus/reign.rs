@@ -6,6 +6,7 @@ use super::reads::{self, Reads};
 use super::remote::Remote;
 use super::transfer::Transfer;
 use super::{Consensus, Role, commit};
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
 use crate::id::{Epoch, LogIndex, NodeId, RequestId, Round, Session};
 use crate::log::tail::Tail;
@@ -14,7 +15,7 @@ use crate::mutant::Mutant;
 use crate::notice::{Notice, StepDown};
 
 /// A node's reign.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Reign {
     pub(super) epoch: Epoch,
     /// Its first entry. Nothing is committed before that is.
@@ -58,22 +59,19 @@ impl Reign {
     }
 
     /// Adds all that decides what it will do to `hasher`.
-    pub(super) fn digest(&self, hasher: &mut blake3::Hasher) {
+    pub(super) fn digest(&self, digest: &mut Digest) {
         for remote in &self.remotes {
-            remote.digest(hasher);
+            remote.digest(digest);
         }
-        let numbers = [
+        digest.numbers(&[
             self.epoch.get(),
             self.epoch_record.get(),
             self.round.get(),
-            u64::from(self.heartbeat_in),
             self.reads.count() as u64,
-            u64::from(self.uncommitted_ticks),
+            self.transfer.map_or(0, |transfer| transfer.to().get()),
             self.told.get(),
-        ];
-        for number in numbers {
-            hasher.update(&number.to_le_bytes());
-        }
+        ]);
+        digest.timers(&[u64::from(self.heartbeat_in), u64::from(self.uncommitted_ticks)]);
     }
 }
 
@@ -206,6 +204,9 @@ impl Consensus {
             return;
         }
         if remote.progressed(progress) {
+            // A follower that catches up may have far to go before anything is committed. Without
+            // commits this comes to an end, since what a leader takes is bounded.
+            reign.uncommitted_ticks = 0;
             self.advance();
         }
     }

@@ -6,6 +6,7 @@
 
 use alloc::collections::VecDeque;
 
+use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
 use crate::id::{ChainHash, Epoch, LogIndex, NodeId, Round, Session};
 use crate::limits::Limits;
@@ -27,7 +28,7 @@ enum State {
 }
 
 /// One follower.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Remote {
     pub(crate) node: NodeId,
     state: State,
@@ -158,7 +159,9 @@ impl Remote {
         }
         self.idle_replies += 1;
         if self.idle_replies >= IDLE_REPLIES_MAX {
-            let next = if in_session { received.next() } else { self.first };
+            // What is on its disk was compared in this reign, and stays.
+            let surely = self.first.max(self.durable.next());
+            let next = if in_session { received.next() } else { surely };
             self.restart(next.min(self.next));
         }
     }
@@ -260,28 +263,29 @@ impl Remote {
     }
 
     /// Adds all that decides what it will do to `hasher`.
-    pub(crate) fn digest(&self, hasher: &mut blake3::Hasher) {
-        let numbers = [
+    pub(crate) fn digest(&self, digest: &mut Digest) {
+        digest.numbers(&[
             self.node.get(),
             self.state as u64,
             self.session.get(),
+            self.first.get(),
             self.next.get(),
             self.durable.get(),
             self.committed.get(),
             self.received.get(),
+            self.in_flight.len() as u64,
             self.in_flight_bytes,
             u64::from(self.reading),
+            self.round.get(),
+            u64::from(self.fit),
+        ]);
+        digest.timers(&[
             u64::from(self.blocked_ticks),
             u64::from(self.idle_replies),
             u64::from(self.silent_ticks),
-            self.round.get(),
-            u64::from(self.fit),
             self.quorum_rtt_nanos,
             u64::from(self.better_ticks),
-        ];
-        for number in numbers {
-            hasher.update(&number.to_le_bytes());
-        }
+        ]);
     }
 }
 

@@ -77,7 +77,8 @@ impl Consensus {
         if to.is_some_and(|to| self.peers.iter().all(|peer| peer.node != to)) {
             return Err(TransferError::UnknownNode);
         }
-        let to = self.candidate(to).ok_or(TransferError::NoCandidate)?;
+        let wanted = |remote: &Remote| to.is_none_or(|to| remote.node == to);
+        let to = self.candidate(wanted).ok_or(TransferError::NoCandidate)?;
         self.begin_transfer(to, Some(request), effects);
         Ok(())
     }
@@ -90,9 +91,8 @@ impl Consensus {
         }
         // One that has not all entries would take too long: it can't get them from here.
         let end = tail.end().index;
-        let best = self.candidate(None).filter(|node| {
-            reign.remotes.iter().any(|remote| remote.node == *node && remote.durable() >= end)
-        });
+        let has_all = |remote: &Remote| remote.durable() >= end;
+        let best = self.candidate(has_all);
         if let Some(to) = best {
             self.begin_transfer(to, None, effects);
         }
@@ -106,8 +106,8 @@ impl Consensus {
         effects.push(Effect::Notice(Notice::Transferring { to }));
     }
 
-    /// The best of the others, or this one if it can.
-    fn candidate(&self, wanted: Option<NodeId>) -> Option<NodeId> {
+    /// The best of those others that are wanted and can.
+    fn candidate(&self, is_wanted: impl Fn(&Remote) -> bool) -> Option<NodeId> {
         let Role::Leader(reign) = &self.role else { return None };
         let rank =
             |node| self.peers.iter().find(|peer| peer.node == node).map_or(0, |peer| peer.rank);
@@ -115,7 +115,7 @@ impl Consensus {
         reign
             .remotes
             .iter()
-            .filter(|remote| wanted.is_none_or(|wanted| remote.node == wanted))
+            .filter(|remote| is_wanted(remote))
             .filter(|remote| remote.fit)
             .filter(answers)
             .min_by_key(|remote| {

@@ -15,7 +15,7 @@ use crate::log::entry::{EntryHeader, EntryKind, LogEnd, LogId, RECORD_FIXED_BYTE
 use crate::message::Tip;
 
 /// What gathers until it becomes the next entry.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Gathering {
     /// Stamped event frames, one behind the other.
     pub(crate) body: Vec<u8>,
@@ -23,7 +23,7 @@ pub(crate) struct Gathering {
     pub(crate) event_count: u32,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
     header: EntryHeader,
     body: Vec<u8>,
@@ -31,7 +31,7 @@ struct Entry {
 
 /// The end of the log. Entries are, oldest first: committed and lent or not yet written, then not
 /// committed; of both kinds those up to `submitted` were handed to the disk.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Tail {
     log: LogId,
     /// Before the first entry in memory.
@@ -174,13 +174,21 @@ impl Tail {
         self.add(Entry { header: *header, body });
     }
 
-    /// Whether an entry of another node's is what its chain says, and follows on this end.
+    /// Whether an entry of another node's is what its chain says, and follows on the entry before
+    /// it, which is in memory or the end of the log.
     pub(crate) fn fits(&self, header: &EntryHeader, body: &[u8]) -> bool {
-        header.index == self.next_index()
-            && header.position == self.end.position
-            && header.previous_chain == self.end.chain
-            && header.events_before == self.end.events
-            && header.epoch >= self.end.epoch
+        let before = match header.index.get().checked_sub(1) {
+            Some(before) if before == self.end.index.get() => self.end,
+            Some(before) if before == self.released.index.get() => self.released,
+            Some(before) if self.holds(LogIndex::from_wire(before)) => {
+                LogEnd::after(self.entry(LogIndex::from_wire(before)).0)
+            }
+            _ => return false,
+        };
+        header.position == before.position
+            && header.previous_chain == before.chain
+            && header.events_before == before.events
+            && header.epoch >= before.epoch
             && header.body_bytes as usize == body.len()
             && header.chain == header.expected_chain(&self.log, body)
     }

@@ -63,7 +63,7 @@ impl Answer {
 }
 
 /// The answers, for each entry that is not committed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Answers {
     /// The last committed entry; the first list is that of the next one.
     committed: LogIndex,

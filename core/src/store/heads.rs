@@ -80,7 +80,7 @@ impl Pins<'_> {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Slot {
     key: StreamKey,
     /// Since eviction last came by.
@@ -89,7 +89,7 @@ struct Slot {
 }
 
 /// The cache.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Heads {
     max: usize,
     metadata_bytes_max: usize,

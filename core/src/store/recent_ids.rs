@@ -29,7 +29,7 @@ pub(crate) struct Recent {
 }
 
 /// The window.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RecentIds {
     keys: Keys,
     max: usize,
@@ -180,7 +180,7 @@ impl Recent {
 }
 
 /// What a start reads from the end of the log: the window, before there is a key to hash with.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct RecoveredIds {
     max: usize,
     events: VecDeque<RecoveredId>,
@@ -189,7 +189,7 @@ pub(crate) struct RecoveredIds {
     end: Option<Position>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct RecoveredId {
     stream: Box<str>,
     id: EventId,

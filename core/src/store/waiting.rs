@@ -24,7 +24,7 @@ pub(crate) enum Blocker {
 }
 
 /// A proposal, kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Held {
     request: RequestId,
     stream: Box<str>,
@@ -33,7 +33,7 @@ pub(crate) struct Held {
     retry_since: Option<Position>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum HeldChange {
     Append { frames: Vec<u8>, count: u32 },
     Delete { id: EventId },
@@ -86,7 +86,7 @@ pub(crate) fn proposal_bytes(proposal: &Proposal<'_>) -> u64 {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Line {
     blocker: Blocker,
     /// Not empty.
@@ -94,7 +94,7 @@ struct Line {
 }
 
 /// All lines.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting {
     lines: BTreeMap<StreamKey, Line>,
     by_commit: BTreeSet<(LogIndex, StreamKey)>,

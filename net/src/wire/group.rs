@@ -40,3 +40,23 @@ pub(super) fn are_within_bounds(members: &[MemberAddress]) -> bool {
     };
     members.len() <= MEMBERS_MAX && members.iter().all(fits)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(name: usize, zone: usize, address: usize) -> MemberAddress {
+        let text = |bytes| "a".repeat(bytes);
+        MemberAddress { node: 1, name: text(name), zone: text(zone), address: text(address) }
+    }
+
+    #[test]
+    fn lists_of_members_are_bounded() {
+        assert!(are_within_bounds(&[]));
+        assert!(are_within_bounds(&vec![member(32, 32, 255); 7]));
+        assert!(!are_within_bounds(&vec![member(1, 1, 1); 8]));
+        for (name, zone, address) in [(33, 1, 1), (1, 33, 1), (1, 1, 256)] {
+            assert!(!are_within_bounds(&[member(name, zone, address)]));
+        }
+    }
+}

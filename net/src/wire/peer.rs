@@ -29,7 +29,7 @@ pub use entries::{
     push_entry,
 };
 pub use hello::{
-    ADDRESS_BYTES_MAX, Founding, HelloState, Lane, MESSAGE_BYTES_MAX, PeerHello, VERSION_BYTES_MAX,
+    ADDRESS_BYTES_MAX, Founding, Lane, MESSAGE_BYTES_MAX, PeerHello, VERSION_BYTES_MAX,
 };
 pub use kind::PeerKind;
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use quorate_client::{
-    AppendError, Client, ConnectError, Options as ClientOptions, ReadError, ReadEvent, ReadOptions,
-    StatusError,
+    AppendError, Client, ConnectError, NodeStatus, Options as ClientOptions, ReadError, ReadEvent,
+    ReadOptions, StatusError,
 };
 use quorate_core::id::EventId;
 use quorate_core::request::Rejection;
@@ -20,7 +20,7 @@ pub(super) const DEFAULT_URI: &str = "quorate://127.0.0.1:2113";
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub struct Options {
-    /// The node to talk to
+    /// The node to talk to, or several of a group with commas in between
     #[arg(
         long,
         global = true,
@@ -66,9 +66,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// The same way to print, but to the node at `uri` on this machine.
-    pub(super) fn for_local(&self, uri: String) -> Self {
-        Self { uri, ca: None, timeout: self.timeout, output: self.output }
+    /// The same way to print, but to the nodes at `uri` with this authority.
+    pub(super) fn for_group(&self, uri: String, ca: PathBuf) -> Self {
+        Self { uri, ca: Some(ca), timeout: self.timeout, output: self.output }
     }
 
     fn deadline(&self) -> Duration {
@@ -169,6 +169,25 @@ pub(super) fn status_failure(error: StatusError) -> Failure {
         StatusError::Deadline => Failure::new(Exit::Unreachable, error),
         StatusError::Failed { .. } => Failure::failed(error),
     }
+}
+
+/// How the group is, as its leader sees it; where that can't be asked, as the node that is reached
+/// does.
+///
+/// # Errors
+///
+/// Where no node answers.
+pub(super) async fn group_status(client: &Client) -> Result<NodeStatus, Failure> {
+    let status = client.status().await.map_err(status_failure)?;
+    let group = &status.replication;
+    let leader = group.leader.filter(|leader| *leader != status.node);
+    let address = leader
+        .and_then(|leader| group.members.iter().find(|member| member.node == leader))
+        .map(|member| member.address.clone())
+        .filter(|address| !address.is_empty());
+    let Some(address) = address else { return Ok(status) };
+    // Whoever leads knows more; that it does not answer shows in what the other node says.
+    Ok(client.status_of(&address).await.unwrap_or(status))
 }
 
 /// The ids of all events of a stream that readers see; none where there is no such stream.

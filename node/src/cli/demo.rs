@@ -1,9 +1,9 @@
-//! `quorate demo`: everything at work within a few seconds, and nothing left behind.
+//! `quorate demo`: a group at work within a few seconds, and nothing left behind.
 
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
-use quorate_client::{Client, EventData, ReadOptions};
+use quorate_client::{Client, EventData, NodeStatus, ReadOptions};
 use quorate_core::request::Expected;
 use serde_json::{Value, json};
 
@@ -12,35 +12,42 @@ use super::failure::{Exit, Failure};
 use super::import::{self, Summary};
 use super::interrupt::Interrupt;
 use super::output::{Output, tell};
-use child::{ChildNode, DemoFolder, free_port};
+use super::status;
+use child::{DemoFolder, free_ports};
+use group::{DemoGroup, NODES};
 
 mod child;
+mod group;
+mod tour;
 
 /// 5,000 real flights: docs/examples/README.md says where they come from.
 const FLIGHTS: &[u8] = include_bytes!("../../../docs/examples/flights-2013-sample.csv.gz");
 
 const PORT: u16 = quorate_net::endpoint::PORT;
-/// A node on a slow disk needs a moment to fill its first segment with zeros.
-const START_MAX: Duration = Duration::from_secs(60);
 /// Single appends that are timed.
 const SINGLE_APPENDS: usize = 500;
 /// Data of each of them.
 const SINGLE_BYTES: usize = 256;
 
-/// See it work: a node in a fresh folder, loaded with real flights, until Ctrl-C
+/// See it work: three nodes in three zones, loaded with real flights, until Ctrl-C
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   quorate demo
+  quorate demo --tour
   quorate demo --keep
 
-It starts a node on port 2113 of this machine (or on a free one where that is taken), imports 5,000
-flight departures, measures, and says what to type next. Ctrl-C stops the node and removes its
-folder.")]
+It starts three nodes on ports 2113 to 2115 of this machine (or on free ones where these are taken),
+imports 5,000 flight departures, measures, shows the group's status and says what to type next.
+Ctrl-C stops the nodes and removes their folder. With --tour it goes on by itself: it kills the
+leader under load, brings it back, checks that nothing is lost, and ends.")]
 pub struct Arguments {
-    /// Leave the data folder where it is
+    /// Leave the data folders where they are
     #[arg(long)]
     keep: bool,
+    /// Kill the leader under load, show what happens, and end
+    #[arg(long)]
+    tour: bool,
 }
 
 /// What was measured.
@@ -64,30 +71,31 @@ pub(crate) async fn run(
 ) -> Result<(), Failure> {
     let mut interrupt = Interrupt::listen()?;
     let folder = DemoFolder::make(arguments.keep)?;
-    let port = free_port(PORT)
-        .map_err(|error| Failure::failed(format!("can't find a free port: {error}")))?;
-    if port != PORT {
-        tell(format_args!("Port {PORT} is taken; the demo uses {port}."));
+    let ports: [u16; NODES] = free_ports(PORT)
+        .map_err(|error| Failure::failed(format!("can't find free ports: {error}")))?;
+    if ports[0] != PORT {
+        let [first, second, third] = ports;
+        tell(format_args!(
+            "Port {PORT} or one behind it is taken; the demo uses {first}, {second} and {third}."
+        ));
     }
-    let mut node = ChildNode::start(folder.path(), port)?;
-    let options = options.for_local(format!("quorate://127.0.0.1:{port}"));
+    let mut group = DemoGroup::start(folder.path(), ports)?;
+    let options = options.for_group(group.uri(), group.authority());
     let shown = tokio::select! {
-        shown = show(&options, &folder, &mut node, output) => shown,
+        shown = show(&options, &folder, &mut group, arguments.tour, output) => shown,
         () = interrupt.requested() => Err(Failure::new(Exit::Interrupted, "interrupted")),
     };
     let ended = match shown {
         Err(failure) => Err(failure),
+        Ok(()) if arguments.tour => Ok(()),
         Ok(()) => tokio::select! {
-            failure = node.gone() => Err(failure),
+            failure = group.gone() => Err(failure),
             () = interrupt.requested() => Ok(()),
         },
     };
-    node.stop().await;
+    group.stop().await;
     if folder.is_kept() {
-        tell(format_args!(
-            "The data is kept in {0}: quorate serve --data {0}/data",
-            folder.path().display()
-        ));
+        tell(format_args!("The data and the certificates are kept in {}", folder.path().display()));
     }
     ended
 }
@@ -96,34 +104,28 @@ pub(crate) async fn run(
 async fn show(
     options: &Options,
     folder: &DemoFolder,
-    node: &mut ChildNode,
+    group: &mut DemoGroup,
+    tour: bool,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let started = Instant::now();
-    let client = first_connection(options, node).await?;
+    let client = group.first_connection(options).await?;
     tell(format_args!(
-        "A node is up after {:.1} s; importing real flights …",
+        "Three nodes are up, and one leads, after {:.1} s; importing real flights …",
         started.elapsed().as_secs_f64()
     ));
     let import = import::sample(client.clone(), FLIGHTS).await?;
     let (append_p50, append_p99) = single_appends(&client).await?;
     let (scanned, scan) = scan(&client).await?;
+    let status = group.wait_until(&client, |status| status.replication.leader.is_some()).await?;
     let figures = Figures { import, append_p50, append_p99, scanned, scan };
-    output.result(&text(options, folder, &figures), &object(options, folder, &figures));
-    output.flush().await
-}
-
-/// Tries until the node answers, or is gone, or takes too long.
-async fn first_connection(options: &Options, node: &mut ChildNode) -> Result<Client, Failure> {
-    let deadline = Instant::now() + START_MAX;
-    loop {
-        node.look().await?;
-        match connection::connect(options).await {
-            Ok(client) => return Ok(client),
-            Err(failure) if Instant::now() > deadline => return Err(failure),
-            Err(_) => {}
-        }
+    let text = text(options, folder, &figures, &status, tour);
+    output.result(&text, &object(options, folder, &figures, &status));
+    output.flush().await?;
+    if tour {
+        tour::run(group, &client, output).await?;
     }
+    Ok(())
 }
 
 /// Appends one event after another; gives the median and the 99th percentile.
@@ -157,29 +159,23 @@ fn per_second(count: u64, time: Duration) -> u64 {
     (count as f64 / time.as_secs_f64().max(f64::EPSILON)) as u64
 }
 
-fn text(options: &Options, folder: &DemoFolder, figures: &Figures) -> String {
+fn text(
+    options: &Options,
+    folder: &DemoFolder,
+    figures: &Figures,
+    status: &NodeStatus,
+    tour: bool,
+) -> String {
     let Figures { import, append_p50, append_p99, scanned, scan } = figures;
-    let (program, uri) = (program(), &options.uri);
-    let flag =
-        if *uri == connection::DEFAULT_URI { String::new() } else { format!(" --uri {uri}") };
     let milliseconds = |time: &Duration| time.as_secs_f64() * 1000.0;
-    format!(
+    let mut text = format!(
         "
 Imported {} flights into {} streams, one per aircraft: {} events/s
-Appended {SINGLE_APPENDS} events of {SINGLE_BYTES} bytes, one at a time, each on disk when answered: \
-p50 {:.2} ms, p99 {:.2} ms
+Appended {SINGLE_APPENDS} events of {SINGLE_BYTES} bytes, one at a time, each on two disks when \
+answered: p50 {:.2} ms, p99 {:.2} ms
 Read all {} events back: {} events/s
 
-The node listens at {uri} and keeps its data in {}
-
-Type in another terminal:
-  {program} read aircraft-N730MQ{flag}
-  {program} read '$all' --type-prefix departed --count 5 -o json{flag}
-  {program} subscribe '$all' --from end{flag}
-  {program} append aircraft-N730MQ --type landed --data '{{\"at\":\"IAH\"}}'{flag}
-  {program} status{flag}
-
-Ctrl-C stops it{}.",
+{}",
         HumanCount(import.events),
         HumanCount(import.streams),
         HumanCount(import.rows_per_s()),
@@ -187,14 +183,42 @@ Ctrl-C stops it{}.",
         milliseconds(append_p99),
         HumanCount(*scanned),
         HumanCount(per_second(*scanned, *scan)),
+        status::summary(status),
+    );
+    if !tour {
+        text += &next_steps(options, folder);
+    }
+    text
+}
+
+/// What to type next.
+fn next_steps(options: &Options, folder: &DemoFolder) -> String {
+    let (program, uri) = (program(), &options.uri);
+    let at_default = uri.starts_with(&format!("{},", connection::DEFAULT_URI));
+    let flag = if at_default { String::new() } else { format!(" --uri {uri}") };
+    format!(
+        "
+The nodes listen at {uri} and keep their data in {}
+
+Type in another terminal:
+  {program} read aircraft-N730MQ{flag}
+  {program} read '$all' --type-prefix departed --count 5 -o json{flag}
+  {program} subscribe '$all' --from end{flag}
+  {program} append aircraft-N730MQ --type landed --data '{{\"at\":\"IAH\"}}'{flag}
+  {program} status --watch{flag}
+  {program} transfer-leader --to n2{flag}
+
+Ctrl-C stops them{}.",
         folder.path().display(),
         if folder.is_kept() { "" } else { " and removes the data" },
     )
 }
 
-fn object(options: &Options, folder: &DemoFolder, figures: &Figures) -> Value {
+fn object(options: &Options, folder: &DemoFolder, figures: &Figures, status: &NodeStatus) -> Value {
     json!({
         "uri": options.uri,
+        "ca": options.ca,
+        "status": status::object(&options.uri, status),
         "folder": folder.path(),
         "events": figures.import.events,
         "streams": figures.import.streams,

@@ -1,24 +1,38 @@
-//! `quorate status`: how a node is, in plain words first.
+//! `quorate status`: how a group and its leader are, in plain words first.
 
+mod group;
+
+use std::time::Duration;
+
+use quorate_client::Client;
 use quorate_core::id::{ClusterId, Lineage};
 use quorate_net::wire::{NodeStatus, Serving};
 use serde_json::{Map, Value, json};
 
 use super::connection::{self, Options};
 use super::failure::Failure;
+use super::interrupt::Interrupt;
 use super::output::{Output, count};
 
-/// Say how the node is, in plain words first
+/// With `--watch`: from one look to the next.
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+
+/// Say how the group is, in plain words first
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   quorate status
-  quorate status -o json | jq .serving
+  quorate status --watch
+  quorate status -o json | jq '.leader, .members[].lag_events'
   quorate status --uri quorate://store-1.example.com:2113 --ca ca.pem
 
 `serving` is everything, reads_disk_full, not_yet or no_more.
 The exit code is 0 where a node answered, whatever it said, and 5 where none did.")]
-pub struct Arguments {}
+pub struct Arguments {
+    /// Say it again each second, until Ctrl-C
+    #[arg(long)]
+    watch: bool,
+}
 
 /// Asks, and prints the answer.
 ///
@@ -27,11 +41,29 @@ pub struct Arguments {}
 /// Where no node answers.
 pub(crate) async fn run(
     options: &Options,
-    Arguments {}: &Arguments,
+    arguments: &Arguments,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let client = connection::connect(options).await?;
-    let status = client.status().await.map_err(connection::status_failure)?;
+    if !arguments.watch {
+        return look(options, &client, output).await;
+    }
+    let mut interrupt = Interrupt::listen()?;
+    loop {
+        let looked = async {
+            look(options, &client, output).await?;
+            tokio::time::sleep(WATCH_EVERY).await;
+            Ok(())
+        };
+        tokio::select! {
+            looked = looked => looked?,
+            () = interrupt.requested() => return Ok(()),
+        }
+    }
+}
+
+async fn look(options: &Options, client: &Client, output: &mut Output) -> Result<(), Failure> {
+    let status = connection::group_status(client).await?;
     output.result(&text(&options.uri, &status), &object(&options.uri, &status));
     output.flush().await
 }
@@ -56,9 +88,16 @@ const fn serving_words(serving: Serving) -> &'static str {
     }
 }
 
+/// How the group is: what matters in one line, and a row for each node.
+pub(super) fn summary(status: &NodeStatus) -> String {
+    format!("{}\n{}", group::headline(status), group::rows(status))
+}
+
 fn text(uri: &str, status: &NodeStatus) -> String {
     let mut text = format!(
-        "The node at {uri} {}.\nIt has {} and has been up for {}.\n",
+        "{}\n{}, asked at {uri}, {}.\nIt has {} and has been up for {}.\n",
+        summary(status),
+        status.replication.name,
         serving_words(status.serving),
         count(status.events, "event"),
         duration(status.uptime_seconds),
@@ -72,7 +111,7 @@ fn text(uri: &str, status: &NodeStatus) -> String {
         ("cluster", ClusterId::from_bytes(status.cluster).to_string()),
         ("lineage", Lineage::from_bytes(status.lineage).to_string()),
         ("group", status.group.to_string()),
-        ("node", status.node.to_string()),
+        ("node", format!("{} (#{})", status.replication.name, status.node)),
         ("epoch", status.epoch.to_string()),
         ("committed_index", status.committed_index.to_string()),
         ("committed_position", status.committed_position.to_string()),
@@ -87,7 +126,8 @@ fn text(uri: &str, status: &NodeStatus) -> String {
     text
 }
 
-fn object(uri: &str, status: &NodeStatus) -> Value {
+/// The same for programs.
+pub(super) fn object(uri: &str, status: &NodeStatus) -> Value {
     let details: Map<String, Value> = status
         .details
         .iter()
@@ -96,7 +136,7 @@ fn object(uri: &str, status: &NodeStatus) -> Value {
             (detail.name.clone(), number.unwrap_or_else(|_| Value::from(detail.value.as_str())))
         })
         .collect();
-    json!({
+    let mut object = json!({
         "uri": uri,
         "serving": serving_name(status.serving),
         "events": status.events,
@@ -106,14 +146,19 @@ fn object(uri: &str, status: &NodeStatus) -> Value {
         "cluster": ClusterId::from_bytes(status.cluster).to_string(),
         "lineage": Lineage::from_bytes(status.lineage).to_string(),
         "group": status.group,
-        "node": status.node,
+        "node": status.replication.name,
+        "committed": status.committed_index,
         "epoch": status.epoch,
         "committed_index": status.committed_index,
         "committed_position": status.committed_position,
         "data": status.data,
         "disk": status.disk,
         "details": details,
-    })
+    });
+    if let (Value::Object(object), Value::Object(group)) = (&mut object, group::object(status)) {
+        object.extend(group);
+    }
+    object
 }
 
 /// A time span in its two largest units.
@@ -131,12 +176,12 @@ fn duration(seconds: u64) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use quorate_net::wire::Detail;
+pub(super) mod tests {
+    use quorate_net::wire::{Detail, GroupStatus, Role, Tolerates};
 
     use super::*;
 
-    fn status() -> NodeStatus {
+    pub(super) fn status() -> NodeStatus {
         NodeStatus {
             version: "0.1.0".to_owned(),
             cluster: [1; 16],
@@ -152,6 +197,16 @@ mod tests {
             data: "/var/lib/quorate".to_owned(),
             disk: "fallback".to_owned(),
             warnings: vec!["io_uring is refused".to_owned()],
+            replication: GroupStatus {
+                name: "n1".to_owned(),
+                zone: "z1".to_owned(),
+                role: Role::Leader,
+                leader: Some(1),
+                voters: 1,
+                tolerates: Tolerates { nodes: 0, zones: 0 },
+                commit_p99_us: 900,
+                members: Vec::new(),
+            },
             details: vec![
                 Detail { name: "log_bytes".to_owned(), value: "163840".to_owned() },
                 Detail { name: "scrub".to_owned(), value: "done".to_owned() },
@@ -162,10 +217,12 @@ mod tests {
     #[test]
     fn plain_words_come_first() {
         let text = text("quorate://a:1", &status());
-        let (words, facts) = text.split_once("\n\n").unwrap();
+        let (group, rest) = text.split_once("\n\n").unwrap();
+        assert!(group.starts_with("HEALTHY · one node alone"), "{group}");
+        let (words, facts) = rest.split_once("\n\n").unwrap();
         assert_eq!(
             words,
-            "The node at quorate://a:1 is well: it takes appends and serves reads.\n\
+            "n1, asked at quorate://a:1, is well: it takes appends and serves reads.\n\
              It has 336,776 events and has been up for 1 minute 1 second.\n\
              Warning: io_uring is refused"
         );

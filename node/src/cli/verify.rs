@@ -176,6 +176,12 @@ fn log_finding(report: &LogReport) -> Finding {
         count(report.segments, "segment"),
         report.end.position,
     );
+    if let Some(last) = report.truncating {
+        found += &format!(
+            "; the next start finishes a truncation: it removes what lies behind entry {last}, which \
+             was never committed"
+        );
+    }
     if let Some(torn) = &report.torn {
         found += &format!(
             "; behind it lie {} of an append that was never finished, as a crash leaves them, and \

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use quorate_core::member::Name;
+use quorate_net::wire::peer::ADDRESS_BYTES_MAX;
 use quorate_storage::disk::probe::DiskChoice;
 
 /// Something that a setting may hold.
@@ -44,6 +46,84 @@ impl Value for Option<PathBuf> {
 
     fn show(&self) -> String {
         self.as_ref().map_or_else(String::new, Value::show)
+    }
+}
+
+impl Value for Option<String> {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(None) } else { address(text).map(Some) }
+    }
+
+    fn show(&self) -> String {
+        self.clone().unwrap_or_default()
+    }
+}
+
+impl Value for Option<u32> {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() { Ok(None) } else { u32::parse(text).map(Some) }
+    }
+
+    fn show(&self) -> String {
+        self.as_ref().map_or_else(String::new, Value::show)
+    }
+}
+
+impl Value for Name {
+    fn parse(text: &str) -> Result<Self, String> {
+        Self::new(text).map_err(|error| error.to_string())
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Vec<Name> {
+    fn parse(text: &str) -> Result<Self, String> {
+        parts(text).map(Name::parse).collect()
+    }
+
+    fn show(&self) -> String {
+        self.iter().map(Name::as_str).collect::<Vec<_>>().join(",")
+    }
+}
+
+/// Addresses, each once.
+impl Value for Vec<String> {
+    fn parse(text: &str) -> Result<Self, String> {
+        let mut addresses = Self::new();
+        for part in parts(text) {
+            let part = address(part)?;
+            if !addresses.contains(&part) {
+                addresses.push(part);
+            }
+        }
+        Ok(addresses)
+    }
+
+    fn show(&self) -> String {
+        self.join(",")
+    }
+}
+
+/// The parts between commas; none of an empty text.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty())
+}
+
+/// Checks that a text is `host:port`.
+fn address(text: &str) -> Result<String, String> {
+    let wrong = || format!("{text:?} must be host:port, such as n1.example:2113 or [::1]:2113");
+    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_host = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_graphic());
+    let is_whole = !bare.contains(':') || host.starts_with('[') && host.ends_with(']');
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    if is_host && is_whole && is_port && text.len() <= ADDRESS_BYTES_MAX {
+        Ok(text.to_owned())
+    } else {
+        Err(wrong())
     }
 }
 

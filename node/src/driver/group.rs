@@ -141,7 +141,9 @@ impl Driver {
             Err(error @ TransferError::NotLeader { leader }) => {
                 let message = leader.map_or_else(
                     || error.to_string(),
-                    |leader| format!("{} does not lead; {} does", self.name(), self.name_of(leader)),
+                    |leader| {
+                        format!("{} does not lead; {} does", self.name(), self.name_of(leader))
+                    },
                 );
                 outbox.fail(Some(call), ErrorCode::NotLeader, &message);
             }

@@ -11,6 +11,7 @@ use quorate_core::input::{Boot, Input, Voter};
 use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogEnd;
 use quorate_core::member::{Members, Name};
+use quorate_core::mutant::Mutant;
 use quorate_core::time::Now;
 use quorate_core::timing::Timing;
 use quorate_storage::index::{
@@ -46,9 +47,8 @@ pub struct EngineOptions {
     pub founding: Identity,
     /// Drawn at random for this start.
     pub seed: [u8; 32],
-    /// A deliberate break of the protocol.
-    #[cfg(feature = "mutants")]
-    pub mutant: Option<quorate_core::mutant::Mutant>,
+    /// A deliberate break of the protocol, for the simulator.
+    pub mutant: Option<Mutant>,
 }
 
 /// What a start found and did.
@@ -128,7 +128,7 @@ impl Engine {
         };
         let (mut index, index_recovery) = Index::open(&io, &config, end.position).await?;
         index.rebuild_from(log.reader());
-        let mut replica = Self::replica(limits, &options);
+        let mut replica = Replica::with_mutant(limits, options.mutant);
         let mut effects = Effects::new();
         // What the index's files hold was committed, whatever else is known.
         let known = log_recovery.committed;
@@ -160,16 +160,6 @@ impl Engine {
         replica.step(now, Input::Boot(&boot), &mut effects);
         let parts = Parts { replica, effects, log, index, superblock, committed };
         Ok((Self::assemble(io, parts, &options), recovered))
-    }
-
-    fn replica(limits: Limits, options: &EngineOptions) -> Replica {
-        #[cfg(feature = "mutants")]
-        return Replica::with_mutant(limits, options.mutant);
-        #[cfg(not(feature = "mutants"))]
-        {
-            let _unused = options;
-            Replica::new(limits)
-        }
     }
 
     fn assemble(io: Io, parts: Parts, options: &EngineOptions) -> Self {

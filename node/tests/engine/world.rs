@@ -7,9 +7,10 @@ use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogId;
 use quorate_core::member::Members;
 use quorate_core::notice::Notice;
-use quorate_core::request::{Change, Expected, Outcome, Proposal, Rejection};
+use quorate_core::request::{Change, Consistency, Expected, Outcome, Proposal, Rejection};
 use quorate_core::store::filter::Filter;
 use quorate_core::time::{Created, Instant, Now};
+use quorate_core::timing::Timing;
 use quorate_node::engine::{Engine, EngineOptions, Fault, OpenError, Output};
 use quorate_storage::disk::simulated::Medium;
 use quorate_storage::index::IndexLimits;
@@ -47,6 +48,9 @@ pub(crate) struct World {
 
 fn options(starts: u8) -> EngineOptions {
     EngineOptions {
+        timing: Timing::TINY,
+        leader_zones: Vec::new(),
+        mutant: None,
         limits: Limits::TINY,
         index: IndexLimits::TINY,
         reads: ReadLimits::TINY,
@@ -157,7 +161,7 @@ impl World {
     pub(crate) fn bound(&mut self) -> Position {
         self.requests += 1;
         let request = RequestId::from_wire(self.requests);
-        self.engine.read(now(self.nanos), request);
+        self.engine.read(now(self.nanos), request, Consistency::Linearizable);
         self.settle().expect("a read breaks nothing");
         let answers = std::mem::take(&mut self.output.reads);
         let bound: Vec<Result<Position, Rejection>> =

@@ -5,6 +5,7 @@ use std::time::Duration;
 use quorate_client::{ErrorCode, Expected};
 use quorate_core::event::{self, ContentType, NewEvent};
 use quorate_core::id::EventId;
+use quorate_core::request::Consistency;
 use quorate_net::event_frames::checksum;
 use quorate_net::wire::{
     self, Append, CallId, Direction, Kind, Read, ReadFrom, Reply, Request, Subscribe,

@@ -13,6 +13,7 @@ use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
 use quorate_core::member::Members;
 use quorate_core::time::{Created, Instant, Now};
+use quorate_core::timing::Timing;
 use quorate_net::memory::Network;
 use quorate_net::wire::{Reply, Request};
 use quorate_net::{Connector, Frame, FrameReceiver, Identity, Trust, endpoint};
@@ -21,6 +22,7 @@ use quorate_node::config::{Config, LogFormat, LogLevel};
 use quorate_node::driver::Driver;
 use quorate_node::engine::{Engine, EngineOptions};
 use quorate_node::gateway;
+use quorate_node::listener::Listener;
 use quorate_node::logger::Logger;
 use quorate_storage::disk::simulated::Medium;
 use quorate_storage::index::IndexLimits;
@@ -87,8 +89,17 @@ impl Node {
         let (engine, recovered) = opened.expect("the disk is good");
         let shared = Arc::new(Shared::default());
         let logger = Logger::new(config.log_level, LogFormat::Text);
-        let driver = Driver::new(engine, recovered.identity, config, Arc::clone(&shared), logger);
+        let listener = Listener::new(&config, Arc::clone(&shared), logger, None);
+        let driver = Driver::new(
+            engine,
+            recovered.identity,
+            config,
+            Arc::clone(&shared),
+            logger,
+            Rc::default(),
+        );
         let driver = Rc::new(driver);
+        listener.serve_clients(Rc::clone(&driver));
         let network = Network::new();
         let socket = network.socket();
         let listening = endpoint::listen_on(socket, Arc::new(TokioRuntime), &identity);
@@ -99,7 +110,7 @@ impl Node {
                 let fault = looping.run().await;
                 panic!("the disk is good: {fault}");
             }),
-            tokio::task::spawn_local(gateway::accept(Rc::clone(&driver), endpoint.clone())),
+            tokio::task::spawn_local(listener.run(endpoint.clone())),
         ];
         Self { driver, shared, medium, network, endpoint, folder, tasks }
     }
@@ -150,6 +161,9 @@ impl Node {
 
 fn options(config: &Config) -> EngineOptions {
     EngineOptions {
+        timing: Timing::PRODUCTION,
+        leader_zones: Vec::new(),
+        mutant: None,
         limits: config.limits(),
         index: IndexLimits::TINY,
         reads: ReadLimits::PRODUCTION,

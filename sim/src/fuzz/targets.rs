@@ -10,10 +10,11 @@ mod wire;
 use crate::fuzz::Target;
 
 /// All of them.
-pub const ALL: [Target; 9] = [
+pub const ALL: [Target; 10] = [
     event_frame::EVENT_FRAME,
     wire::REQUEST,
     wire::REPLY,
+    wire::PEER,
     index::MANIFEST,
     index::RUN,
     log::SEGMENT,

@@ -158,6 +158,9 @@ impl World {
         };
         let limits = Limits { recent_ids_max, ..Limits::TINY };
         EngineOptions {
+            timing: Timing::TINY,
+            leader_zones: Vec::new(),
+            mutant: None,
             limits,
             timing: Timing::TINY,
             leader_zones: Vec::new(),

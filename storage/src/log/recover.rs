@@ -105,8 +105,8 @@ pub struct Recovery {
     pub truncated: Option<LogIndex>,
     /// An unfinished append that was cut off.
     pub torn: Option<TornTail>,
-    /// Damage that the log could make good by itself: footers and the stamp hold nothing that can't
-    /// be had from records.
+    /// Damage that the log could make good by itself: footers hold nothing that can't be had from
+    /// records, and the stamp little.
     pub repaired: Vec<Corruption>,
 }
 

@@ -6,6 +6,7 @@ mod format;
 mod hints;
 mod reading;
 mod truncation;
+mod truncation_history;
 
 use std::task::Waker;
 

@@ -33,17 +33,8 @@ pub struct PeerHello {
     pub address: String,
     /// How many voters it was told that the group is to have.
     pub voters: u32,
-    /// Whether its disk belongs to a group already.
-    pub state: HelloState,
-}
-
-/// Whether a disk belongs to a group already.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HelloState {
-    /// It is empty.
-    Unfounded,
-    /// It belongs to this one.
-    Founded(Founding),
+    /// The group that its disk belongs to; `None` where that is empty.
+    pub founding: Option<Founding>,
 }
 
 /// A group as it was founded.
@@ -51,6 +42,8 @@ pub enum HelloState {
 pub struct Founding {
     /// Cluster, group and lineage.
     pub log: LogId,
+    /// The length of the log's segments: positions are the same on all nodes, so this is, too.
+    pub segment_bytes: u32,
     /// All voters.
     pub members: Members,
 }
@@ -81,6 +74,7 @@ struct HelloBody {
 #[derive(Archive, Serialize, Deserialize)]
 struct FoundingBody {
     log: LogBody,
+    segment_bytes: u32,
     members: Vec<MemberBody>,
 }
 
@@ -113,10 +107,6 @@ impl PeerHello {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         assert!(self.version.len() <= VERSION_BYTES_MAX, "a version is short");
         assert!(self.address.len() <= ADDRESS_BYTES_MAX, "an address is short");
-        let founding = match &self.state {
-            HelloState::Unfounded => None,
-            HelloState::Founded(founding) => Some(founding.into()),
-        };
         let body = HelloBody {
             protocol: self.protocol,
             voters: self.voters,
@@ -125,7 +115,7 @@ impl PeerHello {
             node: self.node.to_string(),
             zone: self.zone.to_string(),
             address: self.address.clone(),
-            founding,
+            founding: self.founding.as_ref().map(FoundingBody::from),
         };
         encode(out, Kind::Peer(PeerKind::Hello), &body, &[]);
     }
@@ -136,9 +126,9 @@ impl PeerHello {
         if body.version.len() > VERSION_BYTES_MAX || body.address.len() > ADDRESS_BYTES_MAX {
             return Err(malformed);
         }
-        let state = match body.founding {
-            None => HelloState::Unfounded,
-            Some(founding) => HelloState::Founded(Founding::from_body(founding).ok_or(malformed)?),
+        let founding = match body.founding {
+            None => None,
+            Some(founding) => Some(Founding::from_body(founding).ok_or(malformed)?),
         };
         Ok(Self {
             protocol: body.protocol,
@@ -148,7 +138,7 @@ impl PeerHello {
             disk: DiskId::from_bytes(body.disk),
             address: body.address,
             voters: body.voters,
-            state,
+            founding,
         })
     }
 }
@@ -178,7 +168,8 @@ impl Founding {
         };
         let list: Vec<Member> = body.members.iter().map(member).collect::<Option<_>>()?;
         let members = Members::new(&list).ok()?;
-        (members.as_slice() == list).then_some(Self { log: body.log.into(), members })
+        let (log, segment_bytes) = (body.log.into(), body.segment_bytes);
+        (members.as_slice() == list).then_some(Self { log, segment_bytes, members })
     }
 }
 
@@ -191,7 +182,8 @@ impl From<&Founding> for FoundingBody {
             zone: member.zone.to_string(),
         };
         let members = founding.members.iter().map(member).collect();
-        Self { log: (&founding.log).into(), members }
+        let segment_bytes = founding.segment_bytes;
+        Self { log: (&founding.log).into(), segment_bytes, members }
     }
 }
 

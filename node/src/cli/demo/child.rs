@@ -1,6 +1,6 @@
 //! A node as a child process, in a folder that goes when it goes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::process::CommandExt as _;
@@ -65,26 +65,37 @@ impl Drop for DemoFolder {
 
 /// A running node. It stops when its stdin ends, so that it never outlives this process.
 pub(super) struct ChildNode {
+    name: String,
     child: Child,
     log: PathBuf,
 }
 
 impl ChildNode {
-    /// Starts this very program as `quorate serve`.
+    /// Starts this very program as `quorate serve`, with its data, certificates and log in `folder`.
+    ///
+    /// - `join`: the addresses of all nodes
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub(super) fn start(folder: &Path, port: u16) -> Result<Self, Failure> {
+    pub(super) fn start(
+        name: &str,
+        zone: &str,
+        folder: &Path,
+        address: &str,
+        join: &str,
+    ) -> Result<Self, Failure> {
         let log = folder.join("node.log");
         let start = || -> io::Result<Child> {
             let program = std::env::current_exe()?;
-            let output = File::create(&log)?;
+            let output = OpenOptions::new().create(true).append(true).open(&log)?;
             Command::new(program)
-                .arg("serve")
+                .args(["serve", "--node", name, "--zone", zone, "--join", join])
+                .args(["--listen", address, "--stop-with-stdin"])
                 .arg("--data")
                 .arg(folder.join("data"))
-                .args(["--listen", &format!("127.0.0.1:{port}"), "--stop-with-stdin"])
+                .arg("--certs")
+                .arg(folder)
                 .stdin(Stdio::piped())
                 .stdout(output.try_clone()?)
                 .stderr(output)
@@ -92,8 +103,19 @@ impl ChildNode {
                 .spawn()
         };
         let child =
-            start().map_err(|error| Failure::failed(format!("can't start the node: {error}")))?;
-        Ok(Self { child, log })
+            start().map_err(|error| Failure::failed(format!("can't start {name}: {error}")))?;
+        Ok(Self { name: name.to_owned(), child, log })
+    }
+
+    /// Kills it with SIGKILL, as the system does when memory is short: it can't do anything more.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(super) fn kill(&mut self) -> Result<(), Failure> {
+        let killed = self.child.kill().and_then(|()| self.child.wait());
+        let failed = |error| Failure::failed(format!("can't kill {}: {error}", self.name));
+        killed.map(drop).map_err(failed)
     }
 
     /// Waits a moment; fails where the node is gone.
@@ -105,31 +127,29 @@ impl ChildNode {
         sleep(LOOK_INTERVAL).await;
         match self.child.try_wait() {
             Ok(None) => Ok(()),
-            Ok(Some(status)) => Err(Failure::failed(format!("the node has stopped: {status}"))
-                .hint(format!("Its log ends with:\n{}", self.log_tail()))),
-            Err(error) => Err(Failure::failed(format!("can't look after the node: {error}"))),
-        }
-    }
-
-    /// Returns when the node is gone, which it should not be.
-    pub(super) async fn gone(&mut self) -> Failure {
-        loop {
-            if let Err(failure) = self.look().await {
-                return failure;
+            Ok(Some(status)) => {
+                Err(Failure::failed(format!("{} has stopped: {status}", self.name))
+                    .hint(format!("Its log ends with:\n{}", self.log_tail())))
             }
+            Err(error) => Err(Failure::failed(format!("can't look after {}: {error}", self.name))),
         }
     }
 
-    /// Stops the node in order, or by force where it takes too long.
-    pub(super) async fn stop(mut self) {
+    /// Tells the node to stop.
+    pub(super) fn request_stop(&mut self) {
         drop(self.child.stdin.take());
+    }
+
+    /// Waits until the node has stopped, or stops it by force where that takes too long.
+    pub(super) async fn stop(mut self) {
+        self.request_stop();
         let deadline = Instant::now() + STOP_MAX;
         while Instant::now() < deadline {
             if self.look().await.is_err() {
                 return;
             }
         }
-        tell("the node does not stop; it is killed");
+        tell(format_args!("{} does not stop; it is killed", self.name));
     }
 
     fn log_tail(&self) -> String {
@@ -153,21 +173,28 @@ impl Drop for ChildNode {
     }
 }
 
-/// The wanted port where it is free for QUIC and HTTP, else any that is.
+/// Ports one behind the other from the wanted one on where all are free for QUIC and HTTP, else any
+/// that are.
 ///
 /// # Errors
 ///
 /// What the system says.
-pub(super) fn free_port(wanted: u16) -> io::Result<u16> {
-    if is_free(wanted) {
-        return Ok(wanted);
+pub(super) fn free_ports<const COUNT: usize>(wanted: u16) -> io::Result<[u16; COUNT]> {
+    let mut ports = [0; COUNT];
+    for (port, offset) in ports.iter_mut().zip(0..) {
+        *port = wanted + offset;
     }
-    loop {
+    if ports.into_iter().all(is_free) {
+        return Ok(ports);
+    }
+    let mut found = Vec::new();
+    while found.len() < COUNT {
         let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-        if is_free(port) {
-            return Ok(port);
+        if is_free(port) && !found.contains(&port) {
+            found.push(port);
         }
     }
+    Ok(found.try_into().expect("as many were found"))
 }
 
 fn is_free(port: u16) -> bool {

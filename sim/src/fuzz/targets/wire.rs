@@ -5,6 +5,7 @@ use std::path::Path;
 use quorate_core::item;
 use quorate_net::event_frames;
 use quorate_net::frame::HEADER_BYTES;
+use quorate_net::wire::peer::PeerMessage;
 use quorate_net::wire::{Reply, Request};
 use quorate_net::{Frame, FrameReader};
 
@@ -19,6 +20,10 @@ pub(super) const REQUEST: Target =
 /// What a node can send to a client.
 pub(super) const REPLY: Target =
     Target { name: "wire-reply", corpus: replies, repair, decode: takes_reply };
+
+/// What a node can send to another node.
+pub(super) const PEER: Target =
+    Target { name: "wire-peer", corpus: peer_messages, repair, decode: takes_peer_message };
 
 /// Whether this is one whole request, with nothing behind it.
 fn takes_request(bytes: &[u8]) -> bool {
@@ -41,6 +46,21 @@ fn takes_reply(bytes: &[u8]) -> bool {
     }
 }
 
+/// Whether this is one whole message between nodes, with nothing behind it. An entry's numbers must
+/// leave room for the next one's.
+fn takes_peer_message(bytes: &[u8]) -> bool {
+    let Some(frame) = one_frame(bytes) else { return false };
+    let Ok(message) = PeerMessage::decode(&frame) else { return false };
+    if let PeerMessage::Consensus { entries, .. } = &message {
+        for (header, body) in entries {
+            assert_eq!(header.body_bytes as usize, body.len(), "a body is as long as it says");
+            assert!(header.end() > header.body_position(), "a record has an end");
+            assert!(header.index.next() > header.index, "there is a next index");
+        }
+    }
+    true
+}
+
 /// Feeds the reader in two pieces, as a network would.
 fn one_frame(bytes: &[u8]) -> Option<Frame> {
     let mut reader = FrameReader::new(PAYLOAD_BYTES_MAX);
@@ -61,6 +81,10 @@ fn requests() -> Vec<Vec<u8>> {
 
 fn replies() -> Vec<Vec<u8>> {
     golden().into_iter().filter(|bytes| takes_reply(bytes)).collect()
+}
+
+fn peer_messages() -> Vec<Vec<u8>> {
+    golden().into_iter().filter(|bytes| takes_peer_message(bytes)).collect()
 }
 
 /// The frames by which the wire crate holds its format.
