@@ -121,7 +121,8 @@ fn the_lead_is_given_away_under_load() {
         let refused = command(&group, &["transfer-leader", "--to", "nobody"]);
         let message = String::from_utf8(refused.stderr).unwrap();
         assert_eq!(refused.status.code(), Some(1), "{message}");
-        let words = "no node or zone is called nobody: the nodes are n1, n2, n3, the zones z1, z2, z3";
+        let words =
+            "no node or zone is called nobody: the nodes are n1, n2, n3, the zones z1, z2, z3";
         assert!(message.contains(words), "{message}");
         load.judge(&mut group).await;
     });

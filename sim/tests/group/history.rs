@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use quorate_client::{
-    AppendError, Appended, AsNewEvent, EventData, EventId, Expected, Position, Rejection,
-    Revision,
+    AppendError, Appended, AsNewEvent, EventData, EventId, Expected, Position, Rejection, Revision,
 };
 use quorate_core::event;
 use quorate_sim::history::{Attempt, End, Logged, Moment, Wish};

@@ -23,7 +23,8 @@ fn a_group_survives_kills_of_its_leader_and_followers() {
             load.history.wait_for(20 + kill * 7919 % 90).await;
             let leader = leader(&client).await;
             // In turn: the leader, and each of the other two.
-            let victim = if kill % 2 == 0 { leader } else { (leader + 1 + kill as usize / 2 % 2) % NODES };
+            let victim =
+                if kill % 2 == 0 { leader } else { (leader + 1 + kill as usize / 2 % 2) % NODES };
             group.kill(victim);
             if kill % AWAY_EVERY == 0 {
                 load.history.wait_for(60).await;

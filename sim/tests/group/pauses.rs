@@ -65,8 +65,9 @@ async fn ask(
         // Whether it saw all is judged at the end.
         LastEvent::Found(position, id) => look(Some((position, id))),
         LastEvent::NoEvent => look(None),
-        LastEvent::Failed(ErrorCode::NotLeader | ErrorCode::LeadershipLost | ErrorCode::NotReady) => {
-        }
+        LastEvent::Failed(
+            ErrorCode::NotLeader | ErrorCode::LeadershipLost | ErrorCode::NotReady,
+        ) => {}
         LastEvent::Failed(code) => panic!("{code} is no answer of a node that does not lead"),
     }
     match &appended {

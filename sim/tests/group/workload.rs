@@ -136,8 +136,7 @@ pub(crate) async fn append(
 /// acknowledged before it.
 async fn read(client: Client, history: Rc<History>, mut random: Random) {
     while !history.is_over() {
-        let stream =
-            (!random.one_in(4)).then(|| format!("stream-{}", random.below(STREAMS)));
+        let stream = (!random.one_in(4)).then(|| format!("stream-{}", random.below(STREAMS)));
         let invoked = history.moment();
         let options = ReadOptions::backwards().count(1);
         let mut read = match &stream {
