@@ -298,9 +298,6 @@ impl World {
                     self.unknown.insert(index);
                 }
             }
-            Outcome::Unknown => {
-                self.unknown.insert(index);
-            }
         }
     }
 

@@ -158,9 +158,6 @@ impl World {
         };
         let limits = Limits { recent_ids_max, ..Limits::TINY };
         EngineOptions {
-            timing: Timing::TINY,
-            leader_zones: Vec::new(),
-            mutant: None,
             limits,
             timing: Timing::TINY,
             leader_zones: Vec::new(),
