@@ -131,6 +131,36 @@ fn a_folder_of_a_group_does_not_start_alone() {
     });
 }
 
+#[test]
+fn a_copy_of_a_folder_does_not_run_beside_it() {
+    run(async {
+        let mut group = Group::new("copied", &SMALL);
+        let client = group.start_all().await;
+        let load = Load::start(&group, 16).await;
+        load.history.wait_for(100).await;
+        let copied = (leader(&client).await + 1) % NODES;
+        group.kill(copied);
+        copy(&group.data(copied), &group.path("copy"));
+        group.start(copied);
+        group.ready(copied).await;
+
+        let mut arguments = group.arguments(copied);
+        let path = group.path("copy").display().to_string();
+        for (flag, value) in [("--data", path.as_str()), ("--listen", "127.0.0.1:0")] {
+            let place = arguments.iter().position(|word| word == flag).unwrap();
+            arguments[place + 1] = value.to_owned();
+        }
+        let process = group.launch(copied, &arguments);
+        let line = process.said.find("refused", 0).await.expect("it goes on running");
+        let words = format!("two nodes are called {}", name(copied));
+        assert!(text(&line).contains(&words), "{line}");
+        load.history.wait_for(400).await;
+        println!("{}", process.said.text());
+        process.kill();
+        load.judge(&mut group).await;
+    });
+}
+
 /// All that a log line tells a person.
 fn text(line: &Value) -> String {
     line.to_string()
