@@ -16,7 +16,7 @@ use quorate_net::{Frame, WireError};
 use tokio::time::timeout;
 
 use super::Peers;
-use super::hello::{Relation, check_member, check_same, judge, twice};
+use super::hello::{Relation, check_member, check_same, judge};
 use super::link::{
     CLOSE_AGAIN, CLOSE_LANE, CLOSE_MALFORMED, CLOSE_REFUSED, CLOSE_SECOND, CLOSE_SILENT,
     CLOSE_YOU_DIAL, Link, Lost, Stream,
@@ -75,7 +75,10 @@ impl Peers {
         let judged = match judge(&own, &their, &peer) {
             // Where the hello has come to this very process, the address leads to oneself.
             Ok(Relation::Oneself) if dialled.is_some() && self.own_hellos.get() == own_hellos => {
-                Err(twice(&own, &their))
+                let (node, disk) = (own.node, own.disk);
+                let refusal = Refusal::RunsTwice { node, disk, address: their.address.clone() };
+                self.doubled.send_replace(Some(refusal.clone()));
+                Err(refusal)
             }
             judged => judged,
         };

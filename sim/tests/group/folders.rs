@@ -150,13 +150,11 @@ fn a_copy_of_a_folder_does_not_run_beside_it() {
             let place = arguments.iter().position(|word| word == flag).unwrap();
             arguments[place + 1] = value.to_owned();
         }
-        let process = group.launch(copied, &arguments);
-        let line = process.said.find("refused", 0).await.expect("it goes on running");
-        let words = format!("two nodes are called {}", name(copied));
-        assert!(text(&line).contains(&words), "{line}");
-        load.history.wait_for(400).await;
-        println!("{}", process.said.text());
-        process.kill();
+        let mut process = group.launch(copied, &arguments);
+        assert_eq!(process.ended().await.code(), Some(21), "{}", process.said.text());
+        let words = format!("{} runs twice, with copies of one data folder", name(copied));
+        assert!(process.said.text().contains(&words), "{}", process.said.text());
+        load.history.wait_for(100).await;
         load.judge(&mut group).await;
     });
 }
