@@ -301,10 +301,11 @@ impl Peers {
         inbound.peer_up(node);
         let taker = Rc::clone(&inbound);
         let lost = link.carry(streams, move |frame| taker.receive(node, frame)).await;
+        // Else a newer link has taken its place, and has ended this one.
         if self.links.take(node, &link) {
             inbound.peer_down(node);
+            self.lose(connection, name, &lost);
         }
-        self.lose(connection, name, &lost);
         Ended::Linked
     }
 
