@@ -66,7 +66,7 @@ async fn check_says_what_to_do(group: &Group, wiped: usize, old: usize) {
     }
     let uri = format!("quorate://{}", group.address(wiped));
     let ca = group.ca().display().to_string();
-    let status = process::run(&["status", "--uri", &uri, "--ca", &ca, "--timeout", "2"]);
+    let status = process::run(&["status", "--uri", &uri, "--ca", &ca, "--timeout", "2"]).await;
     let told = String::from_utf8(status.stderr).unwrap();
     assert_eq!(status.status.code(), Some(5), "{told}");
     assert!(told.contains("lost its data folder"), "{told}");

@@ -155,8 +155,10 @@ impl Said {
     }
 }
 
-/// Runs the program to its end.
-pub(crate) fn run(arguments: &[&str]) -> Output {
-    let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output();
+/// Runs the program to its end, while the rest of the test goes on.
+pub(crate) async fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
     output.expect("the program was built with the tests")
 }
