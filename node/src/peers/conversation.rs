@@ -27,6 +27,9 @@ use crate::logger::Fields;
 /// How long the last words may take to arrive.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
 
+/// Longer than a node that dials needs to say hello; what takes it longer is dialled again.
+const LINK_SETTLED: Duration = Duration::from_secs(2);
+
 /// How a conversation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -97,6 +100,9 @@ impl Peers {
         self.note_address(&their);
         if (own.node < their.node) != dialled.is_some() {
             if dialled.is_none() {
+                if let Relation::Member(node) = relation {
+                    self.doubt(node);
+                }
                 self.add_target(&their.address, Some(their.node));
             }
             self.part(&connection, dialled.is_some()).await;
@@ -110,6 +116,18 @@ impl Peers {
             Relation::Founding | Relation::Oneself => {
                 self.wait_for_group(&connection, control, &their).await
             }
+        }
+    }
+
+    /// Gives up a link of which its other side knows nothing: that would not have dialled if it did.
+    ///
+    /// A node that comes back commonly has ended the links of the process before it, but can't where
+    /// its key was renewed meanwhile, by which the others know such an end. They would wait for the
+    /// link's timeout.
+    fn doubt(&self, node: NodeId) {
+        // A younger one may have come up while the other node was dialling.
+        if let Some(link) = self.links.get(node).filter(|link| link.age() > LINK_SETTLED) {
+            link.close(CLOSE_SECOND, "the other node knows nothing of this link");
         }
     }
 
