@@ -1,0 +1,57 @@
+//! Where a figure was measured: it is worth nothing elsewhere.
+
+use std::fmt;
+use std::fs;
+
+use serde::Serialize;
+
+/// The machine that runs the load, and in most cases the nodes.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Machine {
+    processors: usize,
+    processor: String,
+    kernel: String,
+    build: &'static str,
+}
+
+impl Machine {
+    /// This one.
+    pub(crate) fn this() -> std::io::Result<Self> {
+        let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        Ok(Self {
+            processors: std::thread::available_parallelism()?.get(),
+            processor: processor(&cpuinfo).unwrap_or("unknown").to_owned(),
+            kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
+            build: if cfg!(debug_assertions) { "debug" } else { "release" },
+        })
+    }
+
+    /// Its processors' name and count, to go below a plot.
+    pub(crate) fn short(&self) -> String {
+        format!("{} processors ({}), Linux {}", self.processors, self.processor, self.kernel)
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}; {} build", self.short(), self.build)
+    }
+}
+
+/// The first processor's name.
+fn processor(cpuinfo: &str) -> Option<&str> {
+    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
+    line.split_once(':').map(|(_, name)| name.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_processor_has_a_name() {
+        let text = "processor\t: 0\nmodel name\t: AMD EPYC\nstepping\t: 0\n";
+        assert_eq!(processor(text), Some("AMD EPYC"));
+        assert_eq!(processor("processor\t: 0\n"), None);
+    }
+}
