@@ -210,7 +210,7 @@ impl Peers {
         let own = self.hello();
         let gathered = self.roster.borrow().gather(&own);
         let problem = match &gathered {
-            Gathering::Found(members) => return self.found(*members),
+            Gathering::Found(members) => return self.found(**members),
             Gathering::TooMany(seen) => Some(too_many(seen, own.voters)),
             Gathering::Impossible(error) => Some(impossible(error)),
             Gathering::Elsewhere | Gathering::Waiting(_) | Gathering::NotFirst(_) => None,
@@ -247,7 +247,7 @@ impl Peers {
 
     /// A node was there that may belong to a group.
     fn see(&self, their: &PeerHello) {
-        if let Some(_) = their.founding {
+        if their.founding.is_some() {
             self.roster.borrow_mut().see_founded();
             self.consider();
         }

@@ -119,7 +119,7 @@ pub fn serve(config: Config, stop_with_stdin: bool) -> Result<(), ServeError> {
     let mut stop = Box::pin(wait_for_stop(stop_with_stdin, logger));
 
     let identity = match (&data.standing, &peers) {
-        (Standing::Founded(identity), _) => Some(*identity),
+        (Standing::Founded(identity), _) => Some(**identity),
         (Standing::New(_), None) => Some(data.alone()),
         (Standing::New(_), Some(peers)) => {
             announce(address, &data, &credentials, &logger);

@@ -37,7 +37,7 @@ pub(super) enum Gathering {
     /// They can't be one group.
     Impossible(MembersError),
     /// It founds a group of these.
-    Found(Members),
+    Found(Box<Members>),
 }
 
 /// Decides whether a node founds.
@@ -75,7 +75,7 @@ pub(super) fn gather<'a>(
     };
     let members: Vec<Member> = (1..).zip(&all).map(member).collect();
     match Members::new(&members) {
-        Ok(members) => Gathering::Found(members),
+        Ok(members) => Gathering::Found(Box::new(members)),
         Err(error) => Gathering::Impossible(error),
     }
 }

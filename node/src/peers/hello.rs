@@ -7,7 +7,7 @@ use quorate_core::id::NodeId;
 use quorate_core::member::{Member, Name};
 use quorate_net::wire::peer::{Founding, PeerHello};
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, names};
 
 /// What another node is to this one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,10 @@ pub(super) fn check_member<'a>(
     hello: &PeerHello,
 ) -> Result<&'a Member, Refusal> {
     let member = group.members.by_name(&hello.node);
-    let member = member.ok_or(Refusal::NoMember { node: hello.node, members: group.members })?;
+    let member = member.ok_or_else(|| {
+        let members = names(group.members.iter().map(|member| &member.name));
+        Refusal::NoMember { node: hello.node, members }
+    })?;
     if member.disk == hello.disk {
         return Ok(member);
     }

@@ -122,8 +122,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(connection: Connection) -> Self {
-        connection.set_receive_window(VarInt::from_u32(WINDOW_BYTES));
-        connection.set_send_window(WINDOW_BYTES.into());
+        widen(&connection);
         let [control, replication, bulk] = Lane::ALL.map(Outbox::new);
         Self { connection, control, replication, bulk }
     }
@@ -171,6 +170,12 @@ impl Link {
         // Of several reasons the connection's is the first; the lanes only notice it.
         self.connection.close_reason().map_or(lost, Lost::Connection)
     }
+}
+
+/// Leaves room for the control lane when both others are full.
+pub(super) fn widen(connection: &Connection) {
+    connection.set_receive_window(VarInt::from_u32(WINDOW_BYTES));
+    connection.set_send_window(WINDOW_BYTES.into());
 }
 
 async fn read(

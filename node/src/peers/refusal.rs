@@ -4,7 +4,7 @@
 //! other": the same sentence stands in both logs.
 
 use quorate_core::id::{ClusterId, DiskId, Lineage};
-use quorate_core::member::{Members, Name};
+use quorate_core::member::Name;
 
 /// Why two nodes don't belong together.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -97,14 +97,14 @@ pub enum Refusal {
     },
     /// It is no member.
     #[error(
-        "{node} is no node of the group, which was founded as {}: start it with the name that it \
-         has there, or take the group's addresses out of its --join", list(.members)
+        "{node} is no node of the group, which was founded as {members}: start it with the name that it \
+         has there, or take the group's addresses out of its --join"
     )]
     NoMember {
         /// Which node.
         node: Name,
-        /// The group's.
-        members: Members,
+        /// Those that are, by name.
+        members: String,
     },
     /// They were told different sizes of the group.
     #[error(
@@ -121,11 +121,6 @@ pub enum Refusal {
         /// How many that was told.
         theirs: u32,
     },
-}
-
-/// Names, one after the other.
-fn list(members: &Members) -> String {
-    names(members.iter().map(|member| &member.name))
 }
 
 /// Names, one after the other.

@@ -8,7 +8,7 @@ use quorate_core::member::Name;
 use quorate_net::wire::peer::{Founding, Lane, PeerMessage};
 
 use self::samples::{founding, name};
-use self::world::{Node, Start, World, silent_node, with_world};
+use self::world::{Node, Start, World, silent_node, soon, with_world};
 use crate::admin::Phase;
 
 /// What the node waits for.
@@ -30,7 +30,7 @@ fn three_nodes_become_one_group_and_each_is_linked_to_each() {
         let nodes: Vec<Node> = ["n3", "n1", "n2"].map(|it| world.start(Start::new(it))).into();
         let mut groups: Vec<Founding> = Vec::new();
         for node in &nodes {
-            groups.push(node.peers.founded().await.unwrap());
+            groups.push(node.founded().await);
             assert_eq!(node.durable.borrow().as_ref(), groups.last(), "it is durable first");
         }
         assert_eq!(groups[0], groups[1]);
@@ -118,11 +118,11 @@ fn a_group_is_passed_on_after_a_crash_of_the_founder() {
         // It has made the group durable, and told nobody.
         let n1 = world.start(member("n1"));
         let n3 = world.start(Start::new("n3"));
-        assert_eq!(n3.peers.founded().await.unwrap(), founding(1, 1));
+        assert_eq!(n3.founded().await, founding(1, 1));
         n1.kill();
         // Now the founder is gone, and one other knows.
         let n2 = world.start(Start::new("n2"));
-        assert_eq!(n2.peers.founded().await.unwrap(), founding(1, 1));
+        assert_eq!(n2.founded().await, founding(1, 1));
         for node in [&n2, &n3] {
             node.attach();
         }
@@ -211,7 +211,7 @@ fn a_lane_that_is_full_holds_up_no_other() {
     with_world(async |world: World| {
         let n1 = world.start(member("n1"));
         n1.attach();
-        let (connection, mut lanes) = silent_node(&world, "n2").await;
+        let (connection, mut lanes) = soon(silent_node(&world, "n2")).await;
         n1.heard.wait_for("up 2").await;
         // More than QUIC takes for a stream that nobody reads, and less than is too much.
         for lane in [Lane::Bulk, Lane::Replication] {
@@ -224,14 +224,14 @@ fn a_lane_that_is_full_holds_up_no_other() {
         let mut bytes = Vec::new();
         heartbeat.encode(&mut bytes);
         n1.send_bytes(2, Lane::Control, bytes.into(), Bytes::new());
-        let heard = lanes.control.next().await.unwrap().unwrap();
+        let heard = soon(lanes.control.next()).await.unwrap().unwrap();
         assert_eq!(PeerMessage::decode(&heard).unwrap(), heartbeat);
         assert!(n1.links.is_up(samples::node(2)));
         // Beyond what may wait, the link is given up.
         for _ in 0..8 {
             n1.send(2, Lane::Bulk, 1 << 20);
         }
-        let closed = connection.closed().await.to_string();
+        let closed = soon(connection.closed()).await.to_string();
         assert!(closed.contains("does not read what it is sent"), "{closed}");
         n1.heard.wait_for("down 2").await;
     });

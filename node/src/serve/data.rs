@@ -72,7 +72,7 @@ pub(super) const ALONE: NodeId = NodeId::from_wire(1);
 #[derive(Clone, Debug)]
 pub(super) enum Standing {
     /// Of this one.
-    Founded(Identity),
+    Founded(Box<Identity>),
     /// Not yet; its disk has an id already.
     New(DiskId),
 }
@@ -97,7 +97,7 @@ impl Data {
         }
         let io = Io::new(disk);
         let standing = match io.block_on(Superblock::examine(&io)) {
-            Ok((state, _)) => Standing::Founded(state.identity),
+            Ok((state, _)) => Standing::Founded(Box::new(state.identity)),
             Err(SuperblockError::Missing) => {
                 let disk = io.block_on(read_or_make_disk_id(&io, random()));
                 Standing::New(disk.map_err(OpenError::Superblock)?)
@@ -130,7 +130,8 @@ impl Data {
     /// The group that the folder belongs to.
     pub(super) fn group(&self) -> Option<Founding> {
         match &self.standing {
-            Standing::Founded(Identity { log, segment_bytes, members, .. }) => {
+            Standing::Founded(identity) => {
+                let Identity { log, segment_bytes, members, .. } = &**identity;
                 let (log, segment_bytes, members) = (*log, *segment_bytes, *members);
                 Some(Founding { log, segment_bytes, members })
             }

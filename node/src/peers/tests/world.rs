@@ -26,6 +26,7 @@ use crate::config::{Config, LogFormat, LogLevel};
 use crate::engine::Outgoing;
 use crate::listener::Listener;
 use crate::logger::Logger;
+use crate::peers::link::widen;
 use crate::peers::{Inbound, Links, Parts, Peers, Settings};
 
 /// Longer than anything takes; the clock is paused, so that nobody waits for it.
@@ -159,6 +160,11 @@ impl Node {
         self.peers.attach(&self.inbound);
     }
 
+    /// The group that it comes to belong to.
+    pub(super) async fn founded(&self) -> Founding {
+        soon(self.peers.founded()).await.unwrap()
+    }
+
     /// Sends something with a payload of so many bytes.
     pub(super) fn send(&self, to: u64, lane: Lane, bytes: usize) {
         let payload = Bytes::from(vec![0; bytes]);
@@ -201,6 +207,11 @@ impl Node {
         // Another socket at its address; nothing passes the old one any more.
         drop(self.network.socket_at(self.endpoint.local_addr().unwrap()));
     }
+}
+
+/// Waits, but not for ever.
+pub(super) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, what).await.expect("it comes soon")
 }
 
 /// What a node's driver would hear.
@@ -251,6 +262,7 @@ pub(super) async fn silent_node(world: &World, node: &str) -> (Connection, Lanes
     let identity = world.identity(node);
     let endpoint = world.endpoint(node, &identity);
     let connection = endpoint.accept().await.unwrap().await.unwrap();
+    widen(&connection);
     let say = async |send: &mut quinn::SendStream, message: PeerMessage<'_>| {
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
