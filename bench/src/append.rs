@@ -26,6 +26,7 @@ use crate::steal::{NOISY_PERCENT, Steal};
 
 /// An append that is sent later than this after its time is counted.
 const LATE: Duration = Duration::from_millis(1);
+const SECONDS: f64 = 10.0;
 const EVENT_TYPE: &str = "measured";
 
 /// What load to make.
@@ -57,11 +58,13 @@ pub(crate) struct Load {
 
 impl Load {
     /// Fills in what was not asked for.
-    pub(crate) fn or(self, connections: u32, in_flight: u32, seconds: f64) -> Self {
+    ///
+    /// - `seconds`: none where the figure has a duration of its own
+    pub(crate) fn or(self, connections: u32, in_flight: u32, seconds: Option<f64>) -> Self {
         Self {
             connections: self.connections.or(Some(connections)),
             in_flight: self.in_flight.or(Some(in_flight)),
-            seconds: self.seconds.or(Some(seconds)),
+            seconds: self.seconds.or(seconds),
             ..self
         }
     }
@@ -88,8 +91,8 @@ impl Load {
         self.size
     }
 
-    pub(crate) fn seconds(&self) -> f64 {
-        self.seconds.unwrap_or(10.0)
+    pub(crate) fn seconds(&self) -> Option<f64> {
+        self.seconds
     }
 
     pub(crate) fn rate(&self) -> Option<f64> {
@@ -113,7 +116,7 @@ pub(crate) async fn run(
     eprintln!("warm-up: {count} appends");
     let steal = Steal::start()?;
     let start = Instant::now();
-    let totals = run_for(load, &clients, &events, load.seconds()).await;
+    let totals = run_for(load, &clients, &events, load.seconds.unwrap_or(SECONDS)).await;
     let seconds = start.elapsed().as_secs_f64();
     let steal_percent = steal.percent()?;
     for client in clients {

@@ -27,6 +27,7 @@ use clap::{Args, Subcommand};
 
 use crate::append::Load;
 use crate::group::nodes::Nodes;
+use crate::machine::Machine;
 use crate::{Node, Output};
 
 /// What `quorate-bench group` takes.
@@ -143,13 +144,16 @@ impl Group {
 
 /// Measures one figure and prints it.
 pub(crate) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
+    let machine = Machine::this()?;
     let runtime = crate::runtime()?;
     match arguments.figure {
-        Figure::Latency(common) => runtime.block_on(steady::latency(common)),
-        Figure::Throughput(common) => runtime.block_on(steady::throughput(common)),
-        Figure::Table { common, svg } => runtime.block_on(table::run(common, svg.as_deref())),
-        Figure::Kill { common, kills } => runtime.block_on(kill::run(common, kills)),
-        Figure::Slow(common) => runtime.block_on(slow::run(common)),
-        Figure::Soak(common) => runtime.block_on(soak::run(common)),
+        Figure::Latency(common) => runtime.block_on(steady::latency(common, machine)),
+        Figure::Throughput(common) => runtime.block_on(steady::throughput(common, machine)),
+        Figure::Table { common, svg } => {
+            runtime.block_on(table::run(common, machine, svg.as_deref()))
+        }
+        Figure::Kill { common, kills } => runtime.block_on(kill::run(common, machine, kills)),
+        Figure::Slow(common) => runtime.block_on(slow::run(common, machine)),
+        Figure::Soak(common) => runtime.block_on(soak::run(common, machine)),
     }
 }

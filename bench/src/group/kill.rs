@@ -14,6 +14,7 @@ use super::report::{Mark, Report};
 use super::runs::median;
 use super::{Common, Group};
 use crate::append::{Events, Load, connect};
+use crate::machine::Machine;
 use crate::report::one_digit;
 use crate::steal::{NOISY_PERCENT, Steal};
 
@@ -86,8 +87,12 @@ impl Beats {
 }
 
 /// Kills until enough count.
-pub(super) async fn run(mut common: Common, count: u32) -> Result<(), Box<dyn Error>> {
-    common.load = common.load.or(4, 4, 0.0);
+pub(super) async fn run(
+    mut common: Common,
+    machine: Machine,
+    count: u32,
+) -> Result<(), Box<dyn Error>> {
+    common.load = common.load.or(4, 4, None);
     let mut group = Group::find(&common)?;
     let nodes = group.own()?;
     nodes.ready().await?;
@@ -109,7 +114,7 @@ pub(super) async fn run(mut common: Common, count: u32) -> Result<(), Box<dyn Er
     let found = Kills { appends: beats.appends.get(), errors: beats.errors.get(), kills };
     let pauses: Vec<f64> = valid(&found.kills).map(|kill| kill.pause_ms).collect();
     let longest = pauses.iter().copied().reduce(f64::max);
-    let mut report = Report::new("kill", &common, found)?;
+    let mut report = Report::new("kill", &common, machine, found);
     report.marks = vec![Mark::at_most("longest pause in ms", PAUSE_MS_MAX, longest)];
     Ok(report.print(&common, |found| print(found, &pauses))?)
 }

@@ -52,9 +52,8 @@ pub(super) struct Report<T> {
 }
 
 impl<T: Serialize> Report<T> {
-    pub(super) fn new(figure: &'static str, common: &Common, found: T) -> std::io::Result<Self> {
-        let load = describe(common);
-        Ok(Self { figure, machine: Machine::this()?, load, marks: Vec::new(), found })
+    pub(super) fn new(figure: &'static str, common: &Common, machine: Machine, found: T) -> Self {
+        Self { figure, machine, load: describe(common), marks: Vec::new(), found }
     }
 
     /// Prints the conditions, what `body` prints, and the marks; or one object.
@@ -81,12 +80,12 @@ fn describe(common: &Common) -> String {
         Some(uri) => format!("at {uri}"),
         None => "nodes, load and disk shared by one machine".to_owned(),
     };
+    let seconds = load.seconds().map_or(String::new(), |seconds| format!(", {seconds} s"));
     format!(
-        "{arrival}, {} connections x {} in flight, {} B, {} s; {nodes}",
+        "{arrival}, {} connections x {} in flight, {} B{seconds}; {nodes}",
         load.connections(),
         load.in_flight(),
         load.size(),
-        load.seconds()
     )
 }
 

@@ -14,6 +14,7 @@ use super::nodes::Nodes;
 use super::report::{Mark, Report, print_runs};
 use super::runs::{Run, Runs};
 use super::{Common, Group};
+use crate::machine::Machine;
 
 const RATE: f64 = 2_000.0;
 const SECONDS: f64 = 5.0;
@@ -34,8 +35,8 @@ struct Slow {
 }
 
 /// Measures the three in turn, so that a machine in a bad mood is so to all of them.
-pub(super) async fn run(mut common: Common) -> Result<(), Box<dyn Error>> {
-    common.load = common.load.or(4, 16, SECONDS).at_rate(RATE);
+pub(super) async fn run(mut common: Common, machine: Machine) -> Result<(), Box<dyn Error>> {
+    common.load = common.load.or(4, 16, Some(SECONDS)).at_rate(RATE);
     let mut group = Group::find(&common)?;
     let nodes = group.own()?;
     let mut found = Slow {
@@ -65,7 +66,7 @@ pub(super) async fn run(mut common: Common) -> Result<(), Box<dyn Error>> {
         Mark::at_most("p99 with a stopped follower by healthy", RATIO_MAX, ratio(&found.stopped)),
         Mark::at_most("p99 with a limping follower by healthy", RATIO_MAX, ratio(&found.limping)),
     ];
-    let mut report = Report::new("slow", &common, found)?;
+    let mut report = Report::new("slow", &common, machine, found);
     report.marks = marks;
     Ok(report.print(&common, |slow| {
         for (name, runs) in

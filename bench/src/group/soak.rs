@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use quorate_client::NodeStatus;
+use quorate_client::{MemberStatus, NodeStatus};
 use serde::Serialize;
 
 use super::report::{Mark, Report};
@@ -10,6 +10,7 @@ use super::runs::Run;
 use super::{Common, Group};
 use crate::Node;
 use crate::append::connect;
+use crate::machine::Machine;
 
 const SECONDS: f64 = 600.0;
 
@@ -23,8 +24,8 @@ struct Soak {
 }
 
 /// Loads the group and compares epochs: each election makes a new one.
-pub(super) async fn run(mut common: Common) -> Result<(), Box<dyn Error>> {
-    common.load = common.load.or(16, 16, SECONDS);
+pub(super) async fn run(mut common: Common, machine: Machine) -> Result<(), Box<dyn Error>> {
+    common.load = common.load.or(16, 16, Some(SECONDS));
     let mut group = Group::find(&common)?;
     if let Ok(nodes) = group.own() {
         nodes.ready().await?;
@@ -37,14 +38,14 @@ pub(super) async fn run(mut common: Common) -> Result<(), Box<dyn Error>> {
     let found = Soak {
         epoch_before: before.epoch,
         epoch_after: after.epoch,
-        leader_before: before.replication.name,
-        leader_after: after.replication.name,
+        leader_before: leader(&before),
+        leader_after: leader(&after),
         run,
     };
     // Epochs only grow.
     let elections = after.epoch.saturating_sub(before.epoch) as f64;
     let errors = found.run.load.errors as f64;
-    let mut report = Report::new("soak", &common, found)?;
+    let mut report = Report::new("soak", &common, machine, found);
     report.marks = vec![
         Mark::at_most("elections", 0.0, Some(elections)),
         Mark::at_most("appends that failed", 0.0, Some(errors)),
@@ -57,6 +58,13 @@ pub(super) async fn run(mut common: Common) -> Result<(), Box<dyn Error>> {
             soak.leader_before, soak.epoch_before, soak.leader_after, soak.epoch_after
         );
     })?)
+}
+
+/// The leader's name; nothing where there is none.
+fn leader(status: &NodeStatus) -> String {
+    let group = &status.replication;
+    let leads = |member: &&MemberStatus| Some(member.node) == group.leader;
+    group.members.iter().find(leads).map(|member| member.name.clone()).unwrap_or_default()
 }
 
 async fn status(node: &Node) -> Result<NodeStatus, Box<dyn Error>> {

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::report::Report;
 use super::runs::Runs;
 use super::{Common, Group};
+use crate::machine::Machine;
 use crate::plot::{Plot, Point, Series};
 
 const SIZES: [usize; 4] = [64, 256, 1024, 4096];
@@ -38,8 +39,12 @@ struct Table {
 /// Measures all cells, one after the other, on one group.
 ///
 /// - `svg`: where the plot goes
-pub(super) async fn run(mut common: Common, svg: Option<&Path>) -> Result<(), Box<dyn Error>> {
-    common.load = common.load.or(1, 1, SECONDS);
+pub(super) async fn run(
+    mut common: Common,
+    machine: Machine,
+    svg: Option<&Path>,
+) -> Result<(), Box<dyn Error>> {
+    common.load = common.load.or(1, 1, Some(SECONDS));
     let mut group = Group::find(&common)?;
     if let Ok(nodes) = group.own() {
         nodes.ready().await?;
@@ -65,7 +70,7 @@ pub(super) async fn run(mut common: Common, svg: Option<&Path>) -> Result<(), Bo
         }
     }
     group.end()?;
-    let report = Report::new("table", &common, Table { cells })?;
+    let report = Report::new("table", &common, machine, Table { cells });
     if let Some(path) = svg {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
