@@ -107,6 +107,8 @@ struct World {
     now: Nanos,
     events: u64,
     turns: u64,
+    /// When each node last heard each other.
+    heard: Vec<Vec<Nanos>>,
     /// Grows with each event: the order in which things happened.
     moment: Moment,
     schedule: Random,
@@ -141,6 +143,7 @@ impl World {
             now: 0,
             events: 0,
             turns: 0,
+            heard: vec![vec![0; count]; count],
             moment: 0,
             schedule: Random::stream(seed, "schedule"),
             faults: Random::stream(seed, "faults"),
@@ -232,6 +235,7 @@ impl World {
             Event::Frame(delivery) => {
                 if let Some(delivery) = self.network.arrive(*delivery) {
                     let network::Delivery { from, to, packet, .. } = delivery;
+                    self.heard[to][from] = self.now;
                     self.trace.mix(&[self.now, from as u64, to as u64, packet.bytes as u64]);
                     self.hand(to, Inbound::Frame { from, packet });
                 }

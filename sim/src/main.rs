@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use quorate_sim::fuzz::{self, Target, targets};
-use quorate_sim::group::mutant::GroupMutant;
 use quorate_sim::group;
+use quorate_sim::group::mutant::GroupMutant;
 use quorate_sim::mutant::Mutant;
 use quorate_sim::plan::Plan;
 use quorate_sim::scenarios::REMEMBERED;
@@ -40,6 +40,9 @@ enum Command {
         /// Which world.
         #[arg(long, value_enum, default_value_t = Worlds::Both)]
         world: Worlds,
+        /// With this mistake in the core of a group.
+        #[arg(long, requires = "seed")]
+        mutant: Option<String>,
     },
     /// Run seeds in two processes each and compare all that they did.
     Twice {
@@ -120,6 +123,9 @@ impl World {
 
 fn main() -> ExitCode {
     let passed = match Arguments::parse().command {
+        Command::Run { seed: Some(seed), trace, mutant: Some(mutant), .. } => {
+            run_mutant(&mutant, seed, trace)
+        }
         Command::Run { seed: Some(seed), trace, world, .. } => run_seeds(world, &[seed], trace),
         Command::Run { seeds, fresh, world, .. } => {
             let first = fresh_seed();
@@ -181,6 +187,26 @@ fn run_groups(seeds: &[u64], trace: bool) -> bool {
     // Not on the line above, which two runs must have in common.
     eprintln!("{:.0} seeds a minute", seeds.len() as f64 * 60.0 / start.elapsed().as_secs_f64());
     true
+}
+
+/// Runs a group with a mistake in it, under the plan that [`GroupMutant::first_caught`] has.
+fn run_mutant(name: &str, seed: u64, trace: bool) -> bool {
+    let Some(mutant) = GroupMutant::all().into_iter().find(|it| format!("{it:?}").contains(name))
+    else {
+        println!("no such mistake; there are {:?}", GroupMutant::all());
+        return false;
+    };
+    let plan = group::plan::Plan::hostile(seed);
+    match group::run(seed, plan, Some(mutant), trace) {
+        Ok(summary) => {
+            println!("{mutant:?} was not noticed: {summary}");
+            true
+        }
+        Err(failure) => {
+            println!("{failure}");
+            false
+        }
+    }
 }
 
 fn complain(world: World, failure: &Failure) -> bool {

@@ -313,7 +313,13 @@ impl World {
 
 /// Whether the same may be answered otherwise in a moment.
 pub(crate) fn is_momentary(rejection: &Rejection) -> bool {
-    matches!(rejection, Rejection::NotReady | Rejection::NotLeader { .. } | Rejection::Overloaded | Rejection::DiskFull)
+    matches!(
+        rejection,
+        Rejection::NotReady
+            | Rejection::NotLeader { .. }
+            | Rejection::Overloaded
+            | Rejection::DiskFull
+    )
 }
 
 /// What an attempt asks of the store.

@@ -277,8 +277,9 @@ impl World {
             (Consistency::Linearizable, Ok(end)) => {
                 self.coverage.hit("linearizable read");
                 if known > Position::START && end <= known {
-                    let story =
-                        format!("a read at node {node} ends at {end}, and {known} was acknowledged before it");
+                    let story = format!(
+                        "a read at node {node} ends at {end}, and {known} was acknowledged before it"
+                    );
                     return Err(Violation { invariant: "linearizable reads", story });
                 }
             }

@@ -10,6 +10,9 @@ use crate::invariants as oracle;
 use crate::reading;
 use crate::workload::STREAMS;
 
+/// All that a node shows: the log, and its streams.
+type Shown = (Vec<Logged>, Vec<Option<Vec<Logged>>>);
+
 impl World {
     /// Heals everything, and compares everything.
     pub(super) fn heal_and_judge(&mut self) -> Result<(), Violation> {
@@ -33,7 +36,7 @@ impl World {
         let metadata_streams = STREAMS.map(|stream| format!("$${stream}"));
         let names: Vec<&str> =
             STREAMS.into_iter().chain(metadata_streams.iter().map(String::as_str)).collect();
-        let mut first: Option<(Vec<Logged>, Vec<Option<Vec<Logged>>>)> = None;
+        let mut first: Option<Shown> = None;
         for node in 0..self.nodes.len() {
             self.nodes[node].medium.release();
             let engine = self.nodes[node].engine.as_ref().expect("it has just agreed");

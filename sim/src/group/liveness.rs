@@ -18,7 +18,9 @@ const ANSWER_NANOS_MAX: Nanos = 4_000 * MILLIS;
 /// So long it must stay the leader.
 const STAY_NANOS: Nanos = 500 * MILLIS;
 /// So often something that was begun earlier may still take the lead from it.
-const DISTURBANCES_MAX: u32 = 2;
+const DISTURBANCES_MAX: u64 = 2;
+/// And so often it may give it away.
+const TRANSFERS_MAX: u64 = 3;
 /// Within so long all nodes have the same log, once all is healed.
 const EQUAL_NANOS_MAX: Nanos = 8_000 * MILLIS;
 
@@ -134,9 +136,8 @@ impl World {
             nodes.filter_map(|(node, observed)| observed.view.map(|view| (node, view)))
         };
         views().find_map(|(node, leader)| {
-            let follows = |view: &View| {
-                view.epoch == leader.epoch && view.leader == Some(id_of(node))
-            };
+            let follows =
+                |view: &View| view.epoch == leader.epoch && view.leader == Some(id_of(node));
             let followers = views().filter(|(_, view)| follows(view)).count();
             let leads = leader.role == Role::Leader && leader.is_ready;
             (leads && followers >= self.ghost.quorum).then_some((node, leader.epoch))
@@ -171,19 +172,48 @@ impl World {
     }
 
     /// While a majority is healthy, nobody disturbs its leader. What was begun before it led may
-    /// still do so once or twice, and it may give the lead to a better one.
+    /// still do so once or twice, and it may itself give the lead to a better one.
     fn must_stay(&mut self, nodes: &[usize]) -> Result<(), Violation> {
-        for _ in 0..=DISTURBANCES_MAX {
+        // Where nothing is written, all logs are equally good, and nothing else holds a node back.
+        let is_quiet = self.faults.coin();
+        self.is_closing = is_quiet;
+        let transfers = self.coverage.count("transfer begun");
+        let mut changes = 0;
+        loop {
             self.must_elect(nodes)?;
             let leader = self.leader();
             let until = self.now + STAY_NANOS;
             if self.pass_while(until, |world| world.leader() == leader)? {
-                return Ok(());
+                break;
             }
+            changes += 1;
             self.coverage.hit("leader disturbed");
             self.note(format_args!("{leader:?} did not stay the leader"));
+            let transfers = self.coverage.count("transfer begun") - transfers;
+            if changes > DISTURBANCES_MAX + transfers.min(TRANSFERS_MAX) {
+                return Err(self.stuck("no leader stays", nodes));
+            }
         }
-        Err(self.stuck("no leader stays", nodes))
+        self.no_deaf_leader(nodes)?;
+        self.is_closing = false;
+        for client in 0..self.clients.len() {
+            if self.clients[client].is_idle() {
+                self.client_waits(client, self.plan.think_time);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody leads whom a majority has not answered for long: its followers would wait for ever.
+    fn no_deaf_leader(&self, nodes: &[usize]) -> Result<(), Violation> {
+        for (node, observed) in self.ghost.nodes.iter().enumerate() {
+            let leads = observed.view.is_some_and(|view| view.role == Role::Leader);
+            let heard = self.heard[node].iter().filter(|at| **at + STAY_NANOS > self.now).count();
+            if leads && heard + 1 < self.ghost.quorum {
+                return Err(self.stuck(&format!("node {node} leads and hears nobody"), nodes));
+            }
+        }
+        Ok(())
     }
 
     /// All nodes have the same log, and know all of it to be committed.
@@ -197,10 +227,7 @@ impl World {
             let rest_is_equal = views.all(|view| {
                 view.is_some_and(|it| (it.committed, it.end) == (first.committed, first.end))
             });
-            is_idle
-                && rest_is_equal
-                && first.committed == first.end
-                && world.leader().is_some()
+            is_idle && rest_is_equal && first.committed == first.end && world.leader().is_some()
         };
         if self.pass_while(until, |world| !are_equal(world))? {
             return Err(self.stuck("not all became equal", &nodes));
@@ -211,7 +238,11 @@ impl World {
     /// What there is to say where there is no progress.
     fn stuck(&self, what: &str, nodes: &[usize]) -> Violation {
         let views = self.ghost.nodes.iter().enumerate().map(|(node, observed)| {
-            format!("\n  node {node}: running {}, {:?}", self.nodes[node].engine.is_some(), observed.view)
+            format!(
+                "\n  node {node}: running {}, {:?}",
+                self.nodes[node].engine.is_some(),
+                observed.view
+            )
         });
         let story = format!(
             "{what} at {}; nodes {nodes:?} are healthy, {:?} are not; {} calls wait{}",

@@ -3,8 +3,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId, Position, RequestId};
 use quorate_core::RoleView;
+use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId, Position, RequestId};
 use quorate_core::limits::Limits;
 use quorate_core::log::entry::LogId;
 use quorate_core::member::{Member, Members, Name};
@@ -320,4 +320,28 @@ pub(super) fn peek(packet: &Packet) -> Option<Message> {
 /// Whether a node has found that the group is not what it should be.
 pub(super) const fn is_halt(fault: &Fault) -> bool {
     matches!(fault, Fault::Halted(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_core::id::Epoch;
+    use quorate_core::message::LastEntry;
+    use quorate_net::wire::peer;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_of_which_one_bit_has_flipped_is_refused() {
+        let message = Message::PreVote { epoch: Epoch::from_wire(3), last: LastEntry::default() };
+        let mut good = Vec::new();
+        peer::encode_message(&mut good, GroupId::from_wire(1), &message);
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let mut reader = FrameReader::new(0);
+            reader.buffer().extend_from_slice(&bytes);
+            let taken = reader.next_frame();
+            assert!(!matches!(taken, Ok(Some(_))), "bit {bit}: {taken:?}");
+        }
+    }
 }

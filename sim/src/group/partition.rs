@@ -26,15 +26,8 @@ pub(super) enum Shape {
 
 impl Shape {
     /// All of them.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Sides,
-        Self::Alone,
-        Self::Deaf,
-        Self::Mute,
-        Self::OneLink,
-        Self::OneWay,
-        Self::Any,
-    ];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Sides, Self::Alone, Self::Deaf, Self::Mute, Self::OneLink, Self::OneWay, Self::Any];
 
     /// The directions that are cut in a group of so many nodes.
     pub(super) fn ways(self, nodes: usize, random: &mut Random) -> Vec<Way> {

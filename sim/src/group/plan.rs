@@ -87,6 +87,26 @@ impl Plan {
         plan
     }
 
+    /// The plan of this seed for a deliberate break: every other one is a large group in the worst of
+    /// networks, where old and doubled messages are common.
+    #[must_use]
+    pub fn hostile(seed: u64) -> Self {
+        let mut plan = Self::of(seed);
+        if seed % 2 == 1 {
+            let mut random = Random::stream(seed, "hostile plan");
+            plan = Self { nodes: 5, ..Self::calm(5, &mut random) };
+            plan.quality.mood = Mood::Packets;
+            plan.quality.lost = 10;
+            plan.quality.doubled = 4;
+            plan.quality.reordered = 4;
+            plan.quality.replayed = 2;
+            (plan.cut, plan.cut_time) = (12, 300 * MILLIS);
+            (plan.crash, plan.power_loss, plan.pause) = (40, 60, 60);
+            plan.transfer = 30;
+        }
+        plan
+    }
+
     /// A group without faults.
     pub(super) fn calm(nodes: usize, random: &mut Random) -> Self {
         let mood = if random.one_in(3) { Mood::Packets } else { Mood::Streams };

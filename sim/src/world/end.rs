@@ -76,8 +76,10 @@ impl World {
         let metadata_streams = STREAMS.map(|stream| format!("$${stream}"));
         let names: Vec<&str> =
             STREAMS.into_iter().chain(metadata_streams.iter().map(String::as_str)).collect();
-        let streams: Vec<_> =
-            names.iter().map(|name| reading::stream(engine, now, name)).collect::<Result<_, _>>()?;
+        let streams: Vec<_> = names
+            .iter()
+            .map(|name| reading::stream(engine, now, name))
+            .collect::<Result<_, _>>()?;
         reading::compare_streams(&names, &streams, &log)?;
         Ok(log)
     }

@@ -7,11 +7,7 @@ use crate::group::ghost::{EntryId, Ghost, ROOT};
 use crate::history::Violation;
 
 /// A disk is given a record to write.
-pub(super) fn submitted(
-    ghost: &mut Ghost,
-    node: usize,
-    record: &Record,
-) -> Result<(), Violation> {
+pub(super) fn submitted(ghost: &mut Ghost, node: usize, record: &Record) -> Result<(), Violation> {
     let index = record.index.get();
     let Some(parent) = ghost.find(&record.parent) else {
         let story = format!("node {node} writes {record:?}, and nobody ever wrote what is before");
