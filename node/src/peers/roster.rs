@@ -77,8 +77,8 @@ impl Roster {
             Gathering::Found(_) => "founding the group".to_owned(),
         };
         for (who, complaint) in &self.complaints {
-            // What is said against no one is the text itself.
-            if !who.is_empty() {
+            // What is said against no one is the text itself, and two nodes may say the same.
+            if !who.is_empty() && !text.contains(complaint.as_str()) {
                 text.push_str(". ");
                 text.push_str(complaint);
             }
@@ -131,6 +131,9 @@ mod tests {
         check(&roster, "waiting for the group: seen n1, n3 of 3 nodes");
         roster.complain("n2", "n2 is a stranger");
         check(&roster, "waiting for the group: seen n1, n3 of 3 nodes. n2 is a stranger");
+        roster.complain("n3", "n2 is a stranger");
+        check(&roster, "waiting for the group: seen n1, n3 of 3 nodes. n2 is a stranger");
+        roster.praise("n3");
         roster.praise("n2");
         roster.enter(2, &unfounded("n0"));
         check(&roster, "waiting for n0 to found the group");

@@ -136,16 +136,6 @@ impl History {
         self.heads.borrow().get(stream).copied()
     }
 
-    /// The furthest position that was acknowledged so far.
-    pub(crate) fn acknowledged_position(&self) -> Option<Position> {
-        let attempts = self.attempts.borrow();
-        let positions = attempts.iter().filter_map(|attempt| match &attempt.end {
-            End::Done { appended, .. } => Some(appended.position),
-            End::Refused { .. } | End::Unknown => None,
-        });
-        positions.max()
-    }
-
     pub(crate) fn acknowledged(&self) -> u64 {
         self.acknowledged.get()
     }

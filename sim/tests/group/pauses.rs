@@ -4,14 +4,14 @@ use quorate_client::{AppendError, ErrorCode, Expected, Rejection, UnknownReason}
 use quorate_storage::disk::simulated::Random;
 use rustix::process::Signal;
 
-use crate::group::{Group, SMALL, leader, run};
+use crate::group::{Group, NODES, SMALL, leader, run};
 use crate::history::{History, Look};
 use crate::raw::{Conversation, LastEvent, Wire, append_frame};
 use crate::workload::{Load, events};
 
 const PAUSES: u64 = 4;
 /// The next leader has taken so many appends before the old one goes on.
-const APPENDS_MEANWHILE: u64 = 150;
+const APPENDS_MEANWHILE: u64 = 400;
 
 #[test]
 fn a_leader_that_wakes_up_acknowledges_nothing_and_serves_nothing_stale() {
@@ -37,6 +37,24 @@ fn a_leader_that_wakes_up_acknowledges_nothing_and_serves_nothing_stale() {
             println!("{early}, {late}");
         }
         load.history.wait_for(100).await;
+        load.judge(&mut group).await;
+    });
+}
+
+#[test]
+fn a_follower_that_wakes_up_catches_up() {
+    run(async {
+        let mut group = Group::new("paused-follower", &SMALL);
+        let client = group.start_all().await;
+        let load = Load::start(&group, 14).await;
+        for pause in 0..PAUSES as usize {
+            load.history.wait_for(50).await;
+            let paused = (leader(&client).await + 1 + pause % 2) % NODES;
+            group.node(paused).signal(Signal::STOP);
+            load.history.wait_for(APPENDS_MEANWHILE).await;
+            group.node(paused).signal(Signal::CONT);
+            group.caught_up(&client).await;
+        }
         load.judge(&mut group).await;
     });
 }
