@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use quorate_core::id::{ChainHash, Epoch, LogIndex, NodeId};
-use quorate_core::message::Tip;
+use quorate_core::message::{LastEntry, Tip};
 
 use super::disk::Record;
 
@@ -87,6 +87,8 @@ pub(super) struct Ghost {
     pub(super) committed: Vec<EntryId>,
     /// Who got the vote of each node in each epoch.
     pub(super) votes: BTreeMap<(usize, Epoch), NodeId>,
+    /// With which log each node asked for votes in each epoch.
+    pub(super) campaigns: BTreeMap<(NodeId, Epoch), LastEntry>,
     pub(super) nodes: Vec<Observed>,
 }
 
@@ -101,6 +103,7 @@ impl Ghost {
             reigns: BTreeMap::new(),
             committed: Vec::new(),
             votes: BTreeMap::new(),
+            campaigns: BTreeMap::new(),
             nodes: vec![Observed::default(); nodes],
         }
     }

@@ -1,6 +1,7 @@
 //! A disk gives one vote in an epoch, over all starts (2), and a leader has those of a majority.
 
-use quorate_core::message::Message;
+use quorate_core::id::{Epoch, NodeId};
+use quorate_core::message::{LastEntry, Message};
 
 use super::{Turned, broken, id_of};
 use crate::group::ghost::{Ghost, Role, View};
@@ -13,8 +14,14 @@ pub(super) fn said(
     message: &Message,
 ) -> Result<(), Violation> {
     let (epoch, candidate) = match message {
-        Message::Vote { epoch, .. } => (*epoch, id_of(from)),
-        Message::VoteReply { epoch, granted: true } => (*epoch, id_of(to)),
+        Message::Vote { epoch, last, .. } => {
+            ghost.campaigns.insert((id_of(from), *epoch), *last);
+            (*epoch, id_of(from))
+        }
+        Message::VoteReply { epoch, granted: true } => {
+            is_complete(ghost, from, id_of(to), *epoch)?;
+            (*epoch, id_of(to))
+        }
         _ => return Ok(()),
     };
     match ghost.votes.insert((from, epoch), candidate) {
@@ -24,6 +31,28 @@ pub(super) fn said(
         }
         _ => Ok(()),
     }
+}
+
+/// Who gets a vote has a log that is at least as good as the voter's.
+fn is_complete(
+    ghost: &Ghost,
+    voter: usize,
+    candidate: NodeId,
+    epoch: Epoch,
+) -> Result<(), Violation> {
+    let Some(view) = ghost.nodes[voter].view else { return Ok(()) };
+    let Some(end) = ghost.find(&view.end.chain).map(|id| ghost.entry(id)) else { return Ok(()) };
+    let end = LastEntry { epoch: end.epoch, index: view.end.index };
+    let asked_with = ghost.campaigns.get(&(candidate, epoch)).copied().unwrap_or_default();
+    // What has come from the leader of that epoch since does not count.
+    if end.epoch < epoch && asked_with < end {
+        let story = format!(
+            "node {voter} votes in epoch {epoch} for {candidate}, which has {asked_with:?}, and has \
+             {end:?} itself"
+        );
+        return Err(broken("votes go to complete logs", story));
+    }
+    Ok(())
 }
 
 /// A node has started anew: it remembers whom it has given its vote.
