@@ -26,23 +26,24 @@ use crate::steal::{NOISY_PERCENT, Steal};
 
 /// An append that is sent later than this after its time is counted.
 const LATE: Duration = Duration::from_millis(1);
+const SECONDS: f64 = 10.0;
 const EVENT_TYPE: &str = "measured";
 
 /// What load to make.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Load {
-    /// QUIC connections.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    connections: u32,
-    /// Appends under way on each connection.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
-    in_flight: u32,
+    /// QUIC connections; 1 where the figure does not ask for others.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    connections: Option<u32>,
+    /// Appends under way on each connection; 1 where the figure does not ask for others.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    in_flight: Option<u32>,
     /// Bytes of each event's data.
-    #[arg(long, default_value_t = 256)]
+    #[arg(long, visible_alias = "payload", default_value_t = 256)]
     size: usize,
-    /// How long, after the warm-up.
-    #[arg(long, default_value_t = 10.0)]
-    seconds: f64,
+    /// How long, after the warm-up; 10 where the figure does not ask for more.
+    #[arg(long)]
+    seconds: Option<f64>,
     /// Appends per second, whatever the node does (open loop); without it, each slot sends its next
     /// append when the last is answered (closed loop).
     #[arg(long)]
@@ -55,6 +56,50 @@ pub(crate) struct Load {
     warm_up: f64,
 }
 
+impl Load {
+    /// Fills in what was not asked for.
+    ///
+    /// - `seconds`: none where the figure has a duration of its own
+    pub(crate) fn or(self, connections: u32, in_flight: u32, seconds: Option<f64>) -> Self {
+        Self {
+            connections: self.connections.or(Some(connections)),
+            in_flight: self.in_flight.or(Some(in_flight)),
+            seconds: self.seconds.or(seconds),
+            ..self
+        }
+    }
+
+    /// The same load with other events.
+    pub(crate) fn of(&self, size: usize, in_flight: u32) -> Self {
+        Self { size, in_flight: Some(in_flight), ..self.clone() }
+    }
+
+    /// An open loop, unless one was asked for already.
+    pub(crate) fn at_rate(self, rate: f64) -> Self {
+        Self { rate: self.rate.or(Some(rate)), ..self }
+    }
+
+    pub(crate) fn connections(&self) -> u32 {
+        self.connections.unwrap_or(1)
+    }
+
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.unwrap_or(1)
+    }
+
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    pub(crate) fn seconds(&self) -> Option<f64> {
+        self.seconds
+    }
+
+    pub(crate) fn rate(&self) -> Option<f64> {
+        self.rate
+    }
+}
+
 /// Runs the load and measures it.
 pub(crate) async fn run(
     node: &Node,
@@ -62,7 +107,7 @@ pub(crate) async fn run(
     floor: Floor,
 ) -> Result<AppendReport, Box<dyn Error>> {
     let mut clients = Vec::new();
-    for _ in 0..load.connections {
+    for _ in 0..load.connections() {
         clients.push(connect(node).await?);
     }
     let status = clients[0].status().await?;
@@ -71,15 +116,15 @@ pub(crate) async fn run(
     eprintln!("warm-up: {count} appends");
     let steal = Steal::start()?;
     let start = Instant::now();
-    let totals = run_for(load, &clients, &events, load.seconds).await;
+    let totals = run_for(load, &clients, &events, load.seconds.unwrap_or(SECONDS)).await;
     let seconds = start.elapsed().as_secs_f64();
     let steal_percent = steal.percent()?;
     for client in clients {
         client.close().await;
     }
     Ok(AppendReport {
-        connections: load.connections as usize,
-        in_flight: load.in_flight as usize,
+        connections: load.connections() as usize,
+        in_flight: load.in_flight() as usize,
         size: load.size,
         seconds,
         rate: load.rate,
@@ -121,7 +166,7 @@ fn is_loopback(uri: &str) -> bool {
 }
 
 /// What is appended: the same data again and again, under ids that were never used.
-struct Events {
+pub(crate) struct Events {
     streams: Vec<String>,
     data: Vec<u8>,
     /// The first half of all ids of this run.
@@ -130,8 +175,8 @@ struct Events {
 }
 
 impl Events {
-    fn new(load: &Load) -> Self {
-        let slots = u64::from(load.connections) * u64::from(load.in_flight);
+    pub(crate) fn new(load: &Load) -> Self {
+        let slots = u64::from(load.connections()) * u64::from(load.in_flight());
         let count = load.streams.unwrap_or(slots).max(1);
         let random = random_id().to_bytes();
         let data = (0..load.size).map(|index| b"quorate measures "[index % 17]).collect();
@@ -144,7 +189,7 @@ impl Events {
     }
 
     /// Sends the next one.
-    fn append(
+    pub(crate) fn append(
         &self,
         client: &Client,
     ) -> impl Future<Output = Result<quorate_client::Appended, AppendError>> + use<> {
@@ -212,7 +257,7 @@ async fn run_for(load: &Load, clients: &[Client], events: &Rc<Events>, seconds: 
     let tickets = Rc::new(Tickets::new(load.rate, Duration::from_secs_f64(seconds)));
     let slots = LocalSet::new();
     for client in clients {
-        for _ in 0..load.in_flight {
+        for _ in 0..load.in_flight() {
             let (client, events) = (client.clone(), Rc::clone(events));
             let (tickets, totals) = (Rc::clone(&tickets), Rc::clone(&totals));
             slots.spawn_local(async move {

@@ -46,9 +46,23 @@ impl Floor {
         Ok(Self { udp_rtt_us: round_trip()?, durable_write_us: durable_write(data)? })
     }
 
-    /// Below this no single append can come.
+    /// Below this no single append at a node alone can come.
     pub(crate) fn sum_us(&self) -> f64 {
         self.udp_rtt_us + self.durable_write_us
+    }
+
+    /// Below this no single append at a group can come: the client's round trip, the leader's to
+    /// the nearer follower, and one write, for leader and follower write at the same time.
+    pub(crate) fn group_us(&self) -> f64 {
+        2.0 * self.udp_rtt_us + self.durable_write_us
+    }
+
+    /// The middle of what was measured before and after something.
+    pub(crate) fn mean(self, other: Self) -> Self {
+        Self {
+            udp_rtt_us: f64::midpoint(self.udp_rtt_us, other.udp_rtt_us),
+            durable_write_us: f64::midpoint(self.durable_write_us, other.durable_write_us),
+        }
     }
 }
 
@@ -158,6 +172,14 @@ mod tests {
         let mut times = [9, 1, 5].map(Duration::from_millis);
         assert_eq!(median_us(&mut times), 5000.0);
         assert_eq!(median_us(&mut [Duration::from_nanos(1_260)]), 1.3);
+    }
+
+    #[test]
+    fn a_group_waits_for_two_round_trips_and_one_write() {
+        let before = Floor { udp_rtt_us: 60.0, durable_write_us: 100.0 };
+        let after = Floor { udp_rtt_us: 80.0, durable_write_us: 140.0 };
+        assert_eq!((before.sum_us(), before.group_us()), (160.0, 220.0));
+        assert_eq!(before.mean(after).group_us(), 260.0);
     }
 
     #[test]

@@ -7,7 +7,10 @@
 
 mod append;
 mod floor;
+mod group;
+mod machine;
 mod pace;
+mod plot;
 mod report;
 mod scan;
 mod steal;
@@ -30,6 +33,8 @@ Examples:
   quorate-bench append --connections 1 --in-flight 1 --seconds 10 --data /var/lib/quorate
   quorate-bench append --connections 16 --in-flight 16 --rate 20000 -o json
   quorate-bench scan
+  quorate-bench group latency --runs 5
+  quorate-bench group table --svg docs/benchmarks/table.svg
 
 Exit codes: 0 fine, 1 can't measure, 3 there were errors or appends that were not sent in time.")]
 struct Arguments {
@@ -66,6 +71,8 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Measure a group of three nodes; without `--uri` it is started, and removed afterwards.
+    Group(group::Arguments),
     /// The other side of the UDP round trip; started by `floor`.
     #[command(hide = true)]
     Echo,
@@ -86,6 +93,9 @@ struct Output {
     /// For a person or for a program.
     #[arg(short, long = "output", value_enum, default_value_t = Format::Text)]
     output: Format,
+    /// The same as `-o json`.
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -127,6 +137,7 @@ fn run(command: Command) -> Result<bool, Box<dyn Error>> {
             output.print(&report, || report.print())?;
             return Ok(report.passed());
         }
+        Command::Group(arguments) => group::run(arguments)?,
         Command::Scan { node, output } => {
             let report = runtime()?.block_on(scan::run(&node))?;
             output.print(&report, || report.print())?;
@@ -150,8 +161,8 @@ impl Output {
     /// Prints one JSON object on a line, or what `text` prints.
     fn print(&self, report: &impl Serialize, text: impl FnOnce()) -> serde_json::Result<()> {
         match self.output {
-            Format::Text => text(),
-            Format::Json => println!("{}", serde_json::to_string(report)?),
+            Format::Text if !self.json => text(),
+            Format::Text | Format::Json => println!("{}", serde_json::to_string(report)?),
         }
         Ok(())
     }

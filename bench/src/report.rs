@@ -18,15 +18,15 @@ pub(crate) fn histogram() -> Histogram<u64> {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Percentiles {
     #[serde(rename = "p50_us")]
-    p50: f64,
+    pub(crate) p50: f64,
     #[serde(rename = "p90_us")]
-    p90: f64,
+    pub(crate) p90: f64,
     #[serde(rename = "p99_us")]
-    p99: f64,
+    pub(crate) p99: f64,
     #[serde(rename = "p999_us")]
-    p999: f64,
+    pub(crate) p999: f64,
     #[serde(rename = "max_us")]
-    max: f64,
+    pub(crate) max: f64,
 }
 
 impl Percentiles {
@@ -42,13 +42,13 @@ impl Percentiles {
         }
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Self { p50, p90, p99, p999, max } = self;
         format!("p50 {p50}  p90 {p90}  p99 {p99}  p99.9 {p999}  max {max}")
     }
 }
 
-fn micros(nanos: u64) -> f64 {
+pub(crate) fn micros(nanos: u64) -> f64 {
     (nanos as f64 / 100.0).round() / 10.0
 }
 
@@ -164,7 +164,7 @@ fn print_steal(percent: f64) {
     println!("steal   {percent:.1} % of processor time went to other guests{verdict}");
 }
 
-fn one_digit<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn one_digit<S: Serializer>(number: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64((number * 10.0).round() / 10.0)
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Steal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Ticks {
     stolen: u64,
+    /// Nobody wanted it, or only the disk.
+    idle: u64,
     all: u64,
 }
 
@@ -27,6 +29,11 @@ impl Steal {
     pub(crate) fn percent(&self) -> io::Result<f64> {
         Ok(read()?.percent_since(self.start))
     }
+
+    /// Percent that anybody of this machine used since the start.
+    pub(crate) fn busy_percent(&self) -> io::Result<f64> {
+        Ok(read()?.busy_percent_since(self.start))
+    }
 }
 
 impl Ticks {
@@ -36,6 +43,16 @@ impl Ticks {
             return 0.0;
         }
         self.stolen.saturating_sub(start.stolen) as f64 * 100.0 / all as f64
+    }
+
+    fn busy_percent_since(self, start: Self) -> f64 {
+        let all = self.all.saturating_sub(start.all);
+        if all == 0 {
+            return 0.0;
+        }
+        let unused = |ticks: Self| ticks.stolen + ticks.idle;
+        let unused = unused(self).saturating_sub(unused(start));
+        all.saturating_sub(unused) as f64 * 100.0 / all as f64
     }
 }
 
@@ -49,7 +66,11 @@ fn read() -> io::Result<Ticks> {
 fn parse(text: &str) -> Option<Ticks> {
     let columns = text.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
     let numbers: Vec<u64> = columns.take(8).map(str::parse).collect::<Result<_, _>>().ok()?;
-    Some(Ticks { stolen: *numbers.get(7)?, all: numbers.iter().sum() })
+    Some(Ticks {
+        stolen: *numbers.get(7)?,
+        idle: numbers[3] + numbers[4],
+        all: numbers.iter().sum(),
+    })
 }
 
 #[cfg(test)]
@@ -59,10 +80,12 @@ mod tests {
     #[test]
     fn steal_is_a_part_of_all_time() {
         let before = parse("cpu  100 0 50 800 10 0 0 40 7 0\ncpu0 1 2 3\n").expect("it is a stat");
-        assert_eq!(before, Ticks { stolen: 40, all: 1000 });
+        assert_eq!(before, Ticks { stolen: 40, idle: 810, all: 1000 });
         let after = parse("cpu  100 0 50 1600 10 0 0 240 7 0\n").expect("it is a stat");
         assert_eq!(after.percent_since(before), 20.0);
         assert_eq!(before.percent_since(before), 0.0);
+        assert_eq!(after.busy_percent_since(before), 0.0);
+        assert_eq!(before.busy_percent_since(before), 0.0);
     }
 
     #[test]
