@@ -296,10 +296,12 @@ impl Consensus {
     }
 
     /// Time has passed.
-    pub(crate) fn tick(&mut self, now: Now, tail: &mut Tail, effects: &mut Effects) {
+    ///
+    /// - `reads`: whether proposals wait for what the own disk holds
+    pub(crate) fn tick(&mut self, now: Now, reads: bool, tail: &mut Tail, effects: &mut Effects) {
         let next = now.monotonic.nanos() + self.timing.tick_nanos;
         self.next_tick = Instant::from_nanos(next);
-        if self.disk.tick(tail, self.timing.stall_ticks, effects) {
+        if self.disk.tick(reads, tail, self.timing.stall_ticks, effects) {
             self.give_lead_away(tail, effects);
         }
         self.ping_in -= 1;

@@ -234,6 +234,13 @@ impl Running {
             self.tail.release();
         }
         let Self { consensus, tail, .. } = self;
+        if let Input::HeadLoaded { .. }
+        | Input::HeadUnreadable { .. }
+        | Input::IdsLoaded { .. }
+        | Input::IdsUnreadable { .. } = input
+        {
+            consensus.disk.has_read();
+        }
         match input {
             Input::Recovered { .. } | Input::Boot(_) => panic!("a replica is booted once"),
             Input::HardStateWritten(state) => {
@@ -251,7 +258,7 @@ impl Running {
                 consensus.sent_from_log(to, session, last, effects);
             }
             Input::Truncated { index } => consensus.truncated(index, effects),
-            Input::Tick => consensus.tick(now, tail, effects),
+            Input::Tick => consensus.tick(now, self.waiting.is_loading(), tail, effects),
             Input::DiskFailed => consensus.disk_failed(tail, effects),
             Input::Transfer { request, to } => consensus.transfer(request, to, effects),
             Input::Propose(proposal) => self.propose(now, &proposal, effects),

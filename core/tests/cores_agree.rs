@@ -2,6 +2,7 @@
 //! order; nodes crash and start. An observer checks each step, and when the weather is good again
 //! the group has one leader, and goes on.
 
+#[allow(dead_code, reason = "each test uses a part of the group")]
 mod group;
 #[allow(dead_code, reason = "each test uses a part of the shell")]
 mod shell;
@@ -15,7 +16,7 @@ use quorate_core::timing::Timing;
 use quorate_core::{Input, Limits};
 
 /// Worlds, and steps of each.
-const SEEDS: u64 = 400;
+const SEEDS: u64 = 250;
 const STEPS: u64 = 600;
 /// A group that nothing happens to has agreed by then.
 const CALM_TICKS: u32 = 400;

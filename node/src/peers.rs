@@ -92,6 +92,8 @@ pub struct Peers {
     targets: RefCell<BTreeSet<String>>,
     /// Wakes all that wait to dial again.
     nudge: Notify,
+    /// Why this process must not go on as the node that it is.
+    doubled: watch::Sender<Option<Refusal>>,
     /// Hellos of this very node that have come to it.
     own_hellos: Cell<u64>,
     conversations: Cell<u64>,
@@ -140,6 +142,7 @@ impl Peers {
             talking: watch::Sender::default(),
             targets: RefCell::default(),
             nudge: Notify::new(),
+            doubled: watch::Sender::default(),
             own_hellos: Cell::new(0),
             conversations: Cell::new(0),
         };
@@ -168,6 +171,19 @@ impl Peers {
         let mut group = self.group.subscribe();
         let known = group.wait_for(Option::is_some).await.expect("this node holds the other side");
         known.clone().expect("it was waited for")
+    }
+
+    /// Waits until another process is found that runs with a copy of this node's folder: both would
+    /// vote and acknowledge in the name of one node, so this one must stop.
+    ///
+    /// # Panics
+    ///
+    /// Never: the node itself holds what is waited for.
+    pub async fn doubled(&self) -> Refusal {
+        let mut doubled = self.doubled.subscribe();
+        let found =
+            doubled.wait_for(Option::is_some).await.expect("this node holds the other side");
+        found.clone().expect("it was waited for")
     }
 
     /// Frames go there from now on, and links come up. It is not kept alive by that.

@@ -49,6 +49,9 @@ pub enum ServeError {
     /// The data folder is not the one to start this node with.
     #[error(transparent)]
     Mismatch(#[from] FolderMismatch),
+    /// Another process runs with a copy of the data folder.
+    #[error(transparent)]
+    Doubled(peers::Refusal),
     /// The certificates can't be used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
@@ -81,7 +84,7 @@ impl ServeError {
         match self {
             Self::System(_) => 1,
             Self::Folder(_) | Self::Disk(_) => 20,
-            Self::Open(_) | Self::Mismatch(_) => 21,
+            Self::Open(_) | Self::Mismatch(_) | Self::Doubled(_) => 21,
             Self::Identity(_) | Self::Tls(_) | Self::Endpoint(_) | Self::Listen { .. } => 22,
             Self::Fault(_) => 23,
         }
@@ -211,6 +214,7 @@ async fn wait_for_group(
     peers.start();
     tokio::select! {
         stopped = stop => stopped.map(|()| None),
+        refusal = peers.doubled() => Err(ServeError::Doubled(refusal)),
         founding = peers.founded() => {
             founding.map_err(OpenError::Superblock)?;
             Ok(Some(data.identity()?))
@@ -254,6 +258,12 @@ async fn run(
         peers.attach(&inbound);
         peers.start();
     }
+    let doubled = async {
+        match peers {
+            Some(peers) => peers.doubled().await,
+            None => std::future::pending().await,
+        }
+    };
     let serving = async {
         stop.await?;
         driver.stop(patience).await;
@@ -262,6 +272,7 @@ async fn run(
     let ended = tokio::select! {
         biased;
         fault = looping => Err(fault.expect("the loop does not panic").into()),
+        refusal = doubled => Err(ServeError::Doubled(refusal)),
         ended = serving => ended,
     };
     farewell(&quic).await;

@@ -125,6 +125,11 @@ pub struct Evidence<'a> {
     pub found: Vec<Vec<usize>>,
     /// For each event of the log, whose it is.
     pub owner: Vec<Option<usize>>,
+    /// By the moments of their answers: events of the log that were known to be there by then.
+    answered: Vec<(Moment, usize)>,
+    /// By the moments at which they were asked for, latest first: the first event of the log of all
+    /// that was asked for then or later.
+    asked: Vec<(Moment, usize)>,
 }
 
 impl<'a> Evidence<'a> {
@@ -146,6 +151,51 @@ impl<'a> Evidence<'a> {
                 found[*owner].push(place);
             }
         }
-        Self { attempts, log, found, owner }
+        let (answered, asked) = (answered(attempts, &found), asked(attempts, &found));
+        Self { attempts, log, found, owner, answered, asked }
     }
+
+    /// So many events of the log were there, as some client knew, before this moment.
+    #[must_use]
+    pub fn known_before(&self, moment: Moment) -> usize {
+        let count = self.answered.partition_point(|(at, _)| *at < moment);
+        self.answered[..count].last().map_or(0, |(_, known)| *known)
+    }
+
+    /// At most so many events of the log were there at this moment: what stands behind them had not
+    /// been asked for.
+    #[must_use]
+    pub fn possible_at(&self, moment: Moment) -> usize {
+        let count = self.asked.partition_point(|(at, _)| *at > moment);
+        self.asked[..count].last().map_or(self.log.len(), |(_, first)| *first)
+    }
+}
+
+fn answered(attempts: &[Attempt], found: &[Vec<usize>]) -> Vec<(Moment, usize)> {
+    let known = |(attempt, found): (&Attempt, &Vec<usize>)| match &attempt.end {
+        End::Done { at, .. } => found.last().map(|last| (*at, last + 1)),
+        _ => None,
+    };
+    let mut answered: Vec<_> = attempts.iter().zip(found).filter_map(known).collect();
+    answered.sort_unstable();
+    let mut furthest = 0;
+    for (_, known) in &mut answered {
+        furthest = furthest.max(*known);
+        *known = furthest;
+    }
+    answered
+}
+
+fn asked(attempts: &[Attempt], found: &[Vec<usize>]) -> Vec<(Moment, usize)> {
+    let first = |(attempt, found): (&Attempt, &Vec<usize>)| {
+        found.first().map(|first| (attempt.invoked, *first))
+    };
+    let mut asked: Vec<_> = attempts.iter().zip(found).filter_map(first).collect();
+    asked.sort_unstable_by(|one, other| other.cmp(one));
+    let mut earliest = usize::MAX;
+    for (_, first) in &mut asked {
+        earliest = earliest.min(*first);
+        *first = earliest;
+    }
+    asked
 }

@@ -4,11 +4,13 @@
 //! can be repeated on any machine, byte for byte.
 
 pub mod fuzz;
+pub mod group;
 pub mod history;
 pub mod invariants;
 pub mod model;
 pub mod mutant;
 pub mod plan;
+mod reading;
 pub mod scenarios;
 pub mod trace;
 pub mod workload;

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::process::{self, ExitCode};
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use quorate_sim::fuzz::{Failure, Target, targets};
+use clap::{Parser, Subcommand, ValueEnum};
+use quorate_sim::fuzz::{self, Target, targets};
+use quorate_sim::group;
+use quorate_sim::group::mutant::GroupMutant;
 use quorate_sim::mutant::Mutant;
 use quorate_sim::plan::Plan;
 use quorate_sim::scenarios::REMEMBERED;
-use quorate_sim::world::{self, Summary};
+use quorate_sim::world::{self, Failure, Summary};
 
 #[derive(Parser)]
 #[command(name = "quorate-sim", about = "Runs Quorate in simulated worlds, from seeds")]
@@ -35,6 +37,12 @@ enum Command {
         /// Show what happens, line by line.
         #[arg(long, requires = "seed")]
         trace: bool,
+        /// Which world.
+        #[arg(long, value_enum, default_value_t = Worlds::Both)]
+        world: Worlds,
+        /// With this mistake in the core of a group.
+        #[arg(long, requires = "seed")]
+        mutant: Option<String>,
     },
     /// Run seeds in two processes each and compare all that they did.
     Twice {
@@ -44,9 +52,15 @@ enum Command {
     },
     /// Break the store on purpose, in several ways: the oracle must notice each.
     Mutants {
-        /// Seeds that it may take.
+        /// Seeds that it may take in the world of one node; in the other each has its own number.
         #[arg(long, default_value_t = 60)]
         seeds: u64,
+        /// Which world.
+        #[arg(long, value_enum, default_value_t = Worlds::Both)]
+        world: Worlds,
+        /// Only those with this in their name.
+        #[arg(long)]
+        only: Option<String>,
     },
     /// Feed mutated bytes to every decoder, for a bounded time.
     Fuzz {
@@ -65,18 +79,63 @@ enum Command {
     },
 }
 
+/// Which worlds to run.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Worlds {
+    /// A node alone.
+    One,
+    /// A group of nodes.
+    Group,
+    /// One after the other.
+    Both,
+}
+
+/// One of the two.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum World {
+    One,
+    Group,
+}
+
+/// In so many seeds everything that happens sometimes must have happened.
+const COVERED_SEEDS: usize = 300;
+
+impl Worlds {
+    /// Does it for each, up to the first that fails.
+    fn each(self, mut act: impl FnMut(World) -> bool) -> bool {
+        let worlds: &[World] = match self {
+            Self::One => &[World::One],
+            Self::Group => &[World::Group],
+            Self::Both => &[World::One, World::Group],
+        };
+        worlds.iter().all(|world| act(*world))
+    }
+}
+
+impl World {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::One => "one",
+            Self::Group => "group",
+        }
+    }
+}
+
 fn main() -> ExitCode {
     let passed = match Arguments::parse().command {
-        Command::Run { seed: Some(seed), trace, .. } => run_seeds(&[seed], trace),
-        Command::Run { seeds, fresh, .. } => {
+        Command::Run { seed: Some(seed), trace, mutant: Some(mutant), .. } => {
+            run_mutant(&mutant, seed, trace)
+        }
+        Command::Run { seed: Some(seed), trace, world, .. } => run_seeds(world, &[seed], trace),
+        Command::Run { seeds, fresh, world, .. } => {
             let first = fresh_seed();
             let remembered = REMEMBERED.iter().map(|(seed, _)| *seed);
             let all: Vec<u64> =
                 remembered.chain(0..seeds).chain((0..fresh).map(|at| first + at)).collect();
-            run_seeds(&all, false)
+            run_seeds(world, &all, false)
         }
         Command::Twice { seeds } => twice(seeds),
-        Command::Mutants { seeds } => mutants(seeds),
+        Command::Mutants { seeds, world, only } => mutants(world, seeds, only.as_deref()),
         Command::Fuzz { seconds, seed, target, case } => {
             fuzz_targets(seconds, seed.unwrap_or_else(fresh_seed), target, case)
         }
@@ -85,7 +144,14 @@ fn main() -> ExitCode {
 }
 
 /// Runs worlds one after the other, up to the first broken promise.
-fn run_seeds(seeds: &[u64], trace: bool) -> bool {
+fn run_seeds(worlds: Worlds, seeds: &[u64], trace: bool) -> bool {
+    worlds.each(|world| match world {
+        World::One => run_nodes(seeds, trace),
+        World::Group => run_groups(seeds, trace),
+    })
+}
+
+fn run_nodes(seeds: &[u64], trace: bool) -> bool {
     let (mut totals, mut hash) = (Summary::default(), 0_u64);
     for seed in seeds {
         match world::run(*seed, Plan::of(*seed), None, trace) {
@@ -93,18 +159,64 @@ fn run_seeds(seeds: &[u64], trace: bool) -> bool {
                 totals += summary;
                 hash = hash.rotate_left(1) ^ summary.hash;
             }
-            Err(failure) => {
-                println!("{failure}");
-                println!(
-                    "again with: cargo run --package quorate-sim -- run --seed {} --trace",
-                    failure.seed
-                );
-                return false;
-            }
+            Err(failure) => return complain(World::One, &failure),
         }
     }
-    println!("{} seeds: {totals}; hash {hash:016x}", seeds.len());
+    println!("one node: {} seeds: {totals}; hash {hash:016x}", seeds.len());
     true
+}
+
+fn run_groups(seeds: &[u64], trace: bool) -> bool {
+    let (mut totals, mut hash) = (group::Summary::default(), 0_u64);
+    let start = std::time::Instant::now();
+    for seed in seeds {
+        match group::run(*seed, group::plan::Plan::of(*seed), None, trace) {
+            Ok(summary) => {
+                totals += &summary;
+                hash = hash.rotate_left(1) ^ summary.hash;
+            }
+            Err(failure) => return complain(World::Group, &failure),
+        }
+    }
+    println!("group: {} seeds: {totals}; hash {hash:016x}", seeds.len());
+    let missing = totals.coverage.missing();
+    if seeds.len() >= COVERED_SEEDS && !missing.is_empty() {
+        println!("group: these never happened: {}", missing.join(", "));
+        return false;
+    }
+    // Not on the line above, which two runs must have in common.
+    eprintln!("{:.0} seeds a minute", seeds.len() as f64 * 60.0 / start.elapsed().as_secs_f64());
+    true
+}
+
+/// Runs a group with a mistake in it, under the plan that [`GroupMutant::first_caught`] has.
+fn run_mutant(name: &str, seed: u64, trace: bool) -> bool {
+    let Some(mutant) = GroupMutant::all().into_iter().find(|it| format!("{it:?}").contains(name))
+    else {
+        println!("no such mistake; there are {:?}", GroupMutant::all());
+        return false;
+    };
+    let plan = group::plan::Plan::hostile(seed);
+    match group::run(seed, plan, Some(mutant), trace) {
+        Ok(summary) => {
+            println!("{mutant:?} was not noticed: {summary}");
+            true
+        }
+        Err(failure) => {
+            println!("{failure}");
+            false
+        }
+    }
+}
+
+fn complain(world: World, failure: &Failure) -> bool {
+    println!("{failure}");
+    println!(
+        "again with: cargo run --package quorate-sim -- run --world {} --seed {} --trace",
+        world.name(),
+        failure.seed
+    );
+    false
 }
 
 /// Runs the same seeds in two processes of this program and compares what they print.
@@ -131,13 +243,32 @@ fn twice(seeds: u64) -> bool {
     }
 }
 
-fn mutants(seeds: u64) -> bool {
+fn mutants(worlds: Worlds, seeds: u64, only: Option<&str>) -> bool {
+    // A mistake may make the node itself stop; that is told as one line, too.
+    std::panic::set_hook(Box::new(|_| {}));
+    let wanted = |name: &str| only.is_none_or(|only| name.contains(only));
+    worlds.each(|world| match world {
+        World::One => {
+            let mutants = Mutant::ALL.into_iter().map(|it| (format!("{it:?}"), it));
+            all_caught(mutants.filter(|it| wanted(&it.0)), |it| it.first_caught(seeds))
+        }
+        World::Group => {
+            let mutants = GroupMutant::all().into_iter().map(|it| (format!("{it:?}"), it));
+            all_caught(mutants.filter(|it| wanted(&it.0)), |it| it.first_caught())
+        }
+    })
+}
+
+fn all_caught<M>(
+    mutants: impl Iterator<Item = (String, M)>,
+    first_caught: impl Fn(M) -> Option<Failure>,
+) -> bool {
     let mut all_caught = true;
-    for mutant in Mutant::ALL {
-        match mutant.first_caught(seeds) {
-            Some(failure) => println!("{mutant:?} is caught by {failure}"),
+    for (name, mutant) in mutants {
+        match first_caught(mutant) {
+            Some(failure) => println!("{name} is caught by {failure}"),
             None => {
-                println!("{mutant:?} is NOT caught within {seeds} seeds");
+                println!("{name} is NOT caught");
                 all_caught = false;
             }
         }
@@ -157,7 +288,7 @@ fn fuzz_targets(seconds: u64, seed: u64, target: Option<String>, case: Option<u6
     }
     match case {
         Some(case) => repeat_case(&targets[0], seed, case),
-        None => fuzz(&targets, seed, Duration::from_secs(seconds)),
+        None => fuzz_all(&targets, seed, Duration::from_secs(seconds)),
     }
 }
 
@@ -167,7 +298,7 @@ fn fresh_seed() -> u64 {
     now.map_or(0, |since| since.as_nanos() as u64)
 }
 
-fn fuzz(targets: &[Target], seed: u64, time: Duration) -> bool {
+fn fuzz_all(targets: &[Target], seed: u64, time: Duration) -> bool {
     println!("fuzz: seed {seed}, {} targets, {} s", targets.len(), time.as_secs());
     for target in targets {
         match target.run(seed, time / targets.len() as u32) {
@@ -186,8 +317,8 @@ fn repeat_case(target: &Target, seed: u64, case: u64) -> bool {
     true
 }
 
-fn report(failure: &Failure) -> bool {
-    let Failure { target, seed, case, bytes } = failure;
+fn report(failure: &fuzz::Failure) -> bool {
+    let fuzz::Failure { target, seed, case, bytes } = failure;
     let path = PathBuf::from(format!("fuzz-{target}-{seed}-{case}.bin"));
     match std::fs::write(&path, bytes) {
         Ok(()) => println!("fuzz: {target} PANICKED; the bytes are in {}", path.display()),

@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::os::fd::BorrowedFd;
 
 use quorate_storage::buffer::AlignedBuffer;
-use quorate_storage::disk::simulated::SimulatedDisk;
 use quorate_storage::disk::{Completion, Disk, DiskKind, Done, Durability, Op, OpId};
 
 use crate::plan::Plan;
@@ -55,14 +54,14 @@ impl Mutant {
 
 /// A simulated disk, maybe with a mistake in how it is used.
 pub(crate) struct MutantDisk {
-    disk: SimulatedDisk,
+    disk: Box<dyn Disk>,
     mutant: Option<Mutant>,
     /// Writes and syncs under way, as long as a mutant looks at them: bytes of a write.
     watched: BTreeMap<OpId, Option<usize>>,
 }
 
 impl MutantDisk {
-    pub(crate) fn new(disk: SimulatedDisk, mutant: Option<Mutant>) -> Self {
+    pub(crate) fn new(disk: Box<dyn Disk>, mutant: Option<Mutant>) -> Self {
         Self { disk, mutant, watched: BTreeMap::new() }
     }
 

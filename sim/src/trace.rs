@@ -28,6 +28,20 @@ impl Trace {
         }
     }
 
+    /// Adds numbers, which are not shown.
+    pub fn mix(&mut self, numbers: &[u64]) {
+        for number in numbers {
+            self.hash = (self.hash ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        }
+    }
+
+    /// Shows a line that follows from what is in the trace already.
+    pub fn detail(&self, line: impl FnOnce() -> String) {
+        if self.prints {
+            println!("{}", line());
+        }
+    }
+
     /// FNV-1a over all lines so far.
     #[must_use]
     pub fn hash(&self) -> u64 {

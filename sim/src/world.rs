@@ -312,11 +312,18 @@ impl World {
 }
 
 /// Whether the same may be answered otherwise in a moment.
-fn is_momentary(rejection: &Rejection) -> bool {
-    matches!(rejection, Rejection::NotReady | Rejection::Overloaded | Rejection::DiskFull)
+pub(crate) fn is_momentary(rejection: &Rejection) -> bool {
+    matches!(
+        rejection,
+        Rejection::NotReady
+            | Rejection::NotLeader { .. }
+            | Rejection::Overloaded
+            | Rejection::DiskFull
+    )
 }
 
-fn change<'a>(wish: &Wish, frames: &'a [u8]) -> Change<'a> {
+/// What an attempt asks of the store.
+pub(crate) fn change<'a>(wish: &Wish, frames: &'a [u8]) -> Change<'a> {
     match wish {
         Wish::Append(events) => Change::Append { frames, count: events.len() as u32 },
         Wish::Delete(id) => Change::Delete { id: *id },

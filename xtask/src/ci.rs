@@ -39,7 +39,7 @@ const STEPS: [Step; 9] = [
     },
     Step { name: "test", action: Action::Cargo("test --locked --workspace") },
     Step { name: "fuzz", action: Action::Simulator("fuzz --seconds 60") },
-    Step { name: "seeds", action: Action::Simulator("run --seeds 300 --fresh 200") },
+    Step { name: "seeds", action: Action::Simulator("run --seeds 400 --fresh 400") },
     Step { name: "twice", action: Action::Simulator("twice --seeds 20") },
     Step { name: "mutants", action: Action::Simulator("mutants --seeds 60") },
 ];
@@ -106,7 +106,8 @@ pub(crate) fn fuzz(root: &Path, arguments: &[String]) -> bool {
     cargo(root, SIMULATOR.split(' ').chain(["fuzz"]).chain(words))
 }
 
-const SIMULATOR: &str = "run --quiet --locked --package quorate-sim --";
+const SIMULATOR: &str =
+    "run --quiet --locked --profile simulation --package quorate-sim --bin quorate-sim --";
 
 impl Action {
     fn run(&self, root: &Path) -> bool {

@@ -24,6 +24,8 @@ pub(crate) struct OwnDisk {
     then: Option<LogEnd>,
     /// Since when the oldest write has been under way.
     waiting_ticks: u32,
+    /// Since when reads have been under way of which none has ended.
+    reading_ticks: u32,
     stalled: bool,
     full: bool,
     failed: bool,
@@ -38,6 +40,7 @@ impl OwnDisk {
             truncating: None,
             then: None,
             waiting_ticks: 0,
+            reading_ticks: 0,
             stalled: false,
             full: false,
             failed: false,
@@ -174,11 +177,25 @@ impl OwnDisk {
         }
     }
 
+    /// A read has ended.
+    pub(crate) const fn has_read(&mut self) {
+        self.reading_ticks = 0;
+    }
+
     /// Time has passed. Gives whether the disk has stalled just now.
-    pub(crate) fn tick(&mut self, tail: &Tail, stall_ticks: u32, effects: &mut Effects) -> bool {
+    ///
+    /// - `reads`: whether reads are under way
+    pub(crate) fn tick(
+        &mut self,
+        reads: bool,
+        tail: &Tail,
+        stall_ticks: u32,
+        effects: &mut Effects,
+    ) -> bool {
         let waits = self.in_flight(tail) > 0 || self.truncating.is_some();
         self.waiting_ticks = if waits { self.waiting_ticks.saturating_add(1) } else { 0 };
-        let stalled = self.waiting_ticks >= stall_ticks;
+        self.reading_ticks = if reads { self.reading_ticks.saturating_add(1) } else { 0 };
+        let stalled = self.waiting_ticks.max(self.reading_ticks) >= stall_ticks;
         let changed = core::mem::replace(&mut self.stalled, stalled) != stalled;
         if changed {
             effects.push(Effect::Notice(Notice::DiskStalled { stalled }));

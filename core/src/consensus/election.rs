@@ -71,7 +71,9 @@ impl Consensus {
         };
         if due {
             self.lose_leader(effects);
-            if self.may_campaign() {
+            // A promise that is still being written may take long on a slow disk. To promise more
+            // meanwhile would only depose, one write after the other, whoever was elected since.
+            if self.may_campaign() && self.promise.is_durable() {
                 self.pre_campaign(tail, effects);
             } else {
                 self.role = Role::Follower;

@@ -114,6 +114,11 @@ impl Waiting {
         self.count
     }
 
+    /// Whether some of them wait for what the log or the index holds.
+    pub(crate) fn is_loading(&self) -> bool {
+        self.lines.len() > self.by_commit.len()
+    }
+
     /// How many bytes they hold.
     pub(crate) const fn bytes(&self) -> u64 {
         self.bytes

@@ -21,7 +21,7 @@ pub(crate) struct Slot {
 pub(crate) struct Truncation {
     pub(crate) end: LogEnd,
     /// What it removes, oldest first; after a crash it may be there, or not.
-    going: Vec<Slot>,
+    pub(crate) going: Vec<Slot>,
 }
 
 /// One node's disk.

@@ -78,12 +78,15 @@ pub(crate) struct Group {
     limits: Limits,
     timing: Timing,
     voters: Vec<Voter>,
-    pub(crate) nodes: Vec<Node>,
+    /// Shared by the clones of a group until one of them steps.
+    pub(crate) nodes: Vec<Arc<Node>>,
     /// Messages under way, oldest first.
     pub(crate) net: Vec<Envelope>,
     pub(crate) ghost: Ghost,
     /// Whether a node may halt; elsewhere that is a failure.
     pub(crate) may_halt: bool,
+    /// Whether starts differ in what they draw at random.
+    pub(crate) draws: bool,
     /// Whether to print each step.
     pub(crate) trace: bool,
 }
@@ -98,7 +101,7 @@ impl Group {
     pub(crate) fn new(ranks: &[u32], limits: Limits, timing: Timing) -> Self {
         let voter = |(rank, number): (&u32, u64)| Voter { node: node(number), rank: *rank };
         let voters: Vec<_> = ranks.iter().zip(1..).map(voter).collect();
-        let nodes = voters.iter().map(|voter| Node {
+        let new = |voter: &Voter| Node {
             id: voter.node,
             replica: Replica::new(limits),
             disk: Disk::default(),
@@ -109,8 +112,8 @@ impl Group {
             jobs: Vec::new(),
             halted: false,
             boots: 0,
-        });
-        let nodes = nodes.collect();
+        };
+        let nodes = voters.iter().map(|voter| Arc::new(new(voter))).collect();
         let ghost = Ghost::default();
         Self {
             limits,
@@ -120,6 +123,7 @@ impl Group {
             net: Vec::new(),
             ghost,
             may_halt: false,
+            draws: true,
             trace: false,
         }
     }
@@ -147,7 +151,7 @@ impl Group {
     }
 
     pub(crate) fn node_mut(&mut self, id: NodeId) -> &mut Node {
-        &mut self.nodes[id.get() as usize - 1]
+        Arc::make_mut(&mut self.nodes[id.get() as usize - 1])
     }
 
     /// Steps a node, checks it and the group, and does what it wants done.
@@ -176,7 +180,7 @@ impl Group {
         match effect {
             Effect::WriteHardState(state) => self.node_mut(id).disk.write_hard_state(*state),
             Effect::WriteEntry(index) => {
-                let it = &mut self.nodes[place];
+                let it = Arc::make_mut(&mut self.nodes[place]);
                 let (header, body) = it.replica.entry(*index);
                 self.ghost.wrote(header);
                 it.disk.write(header, body);
@@ -235,7 +239,7 @@ impl Group {
     /// Starts a node on what its disk has.
     pub(crate) fn boot(&mut self, id: NodeId) -> Vec<Effect> {
         let voters = self.voters.clone();
-        let (limits, timing) = (self.limits, self.timing);
+        let (limits, timing, draws) = (self.limits, self.timing, self.draws);
         let it = self.node_mut(id);
         it.replica = Replica::new(limits);
         it.boots += 1;
@@ -259,7 +263,7 @@ impl Group {
             timing,
             end,
             committed: it.disk.end_at(hint.get() as usize),
-            seed: [it.boots; 32],
+            seed: [if draws { it.boots } else { 0 }; 32],
         };
         let effects = self.step(id, Input::Boot(&boot));
         for peer in self.ids() {
@@ -406,7 +410,7 @@ impl Group {
 
     /// The node that leads in the latest reign of all.
     pub(crate) fn leader(&self) -> Option<NodeId> {
-        let leads = |node: &&Node| node.running && node.replica.view().role.leads();
+        let leads = |node: &&Arc<Node>| node.running && node.replica.view().role.leads();
         let leaders = self.nodes.iter().filter(leads);
         leaders.max_by_key(|node| node.replica.view().epoch).map(|node| node.id)
     }

@@ -16,7 +16,7 @@ use quorate_net::{Frame, WireError};
 use tokio::time::timeout;
 
 use super::Peers;
-use super::hello::{Relation, check_member, check_same, judge, twice};
+use super::hello::{Relation, check_member, check_same, judge};
 use super::link::{
     CLOSE_AGAIN, CLOSE_LANE, CLOSE_MALFORMED, CLOSE_REFUSED, CLOSE_SECOND, CLOSE_SILENT,
     CLOSE_YOU_DIAL, Link, Lost, Stream,
@@ -26,6 +26,9 @@ use crate::logger::Fields;
 
 /// How long the last words may take to arrive.
 const FAREWELL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Longer than a node that dials needs to say hello; what takes it longer is dialled again.
+const LINK_SETTLED: Duration = Duration::from_secs(2);
 
 /// How a conversation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +78,10 @@ impl Peers {
         let judged = match judge(&own, &their, &peer) {
             // Where the hello has come to this very process, the address leads to oneself.
             Ok(Relation::Oneself) if dialled.is_some() && self.own_hellos.get() == own_hellos => {
-                Err(twice(&own, &their))
+                let (node, disk) = (own.node, own.disk);
+                let refusal = Refusal::RunsTwice { node, disk, address: their.address.clone() };
+                self.doubled.send_replace(Some(refusal.clone()));
+                Err(refusal)
             }
             judged => judged,
         };
@@ -94,6 +100,9 @@ impl Peers {
         self.note_address(&their);
         if (own.node < their.node) != dialled.is_some() {
             if dialled.is_none() {
+                if let Relation::Member(node) = relation {
+                    self.doubt(node);
+                }
                 self.add_target(&their.address, Some(their.node));
             }
             self.part(&connection, dialled.is_some()).await;
@@ -107,6 +116,18 @@ impl Peers {
             Relation::Founding | Relation::Oneself => {
                 self.wait_for_group(&connection, control, &their).await
             }
+        }
+    }
+
+    /// Gives up a link of which its other side knows nothing: that would not have dialled if it did.
+    ///
+    /// A node that comes back commonly has ended the links of the process before it, but can't where
+    /// its key was renewed meanwhile, by which the others know such an end. They would wait for the
+    /// link's timeout.
+    fn doubt(&self, node: NodeId) {
+        // A younger one may have come up while the other node was dialling.
+        if let Some(link) = self.links.get(node).filter(|link| link.age() > LINK_SETTLED) {
+            link.close(CLOSE_SECOND, "the other node knows nothing of this link");
         }
     }
 
@@ -298,10 +319,11 @@ impl Peers {
         inbound.peer_up(node);
         let taker = Rc::clone(&inbound);
         let lost = link.carry(streams, move |frame| taker.receive(node, frame)).await;
+        // Else a newer link has taken its place, and has ended this one.
         if self.links.take(node, &link) {
             inbound.peer_down(node);
+            self.lose(connection, name, &lost);
         }
-        self.lose(connection, name, &lost);
         Ended::Linked
     }
 

@@ -79,7 +79,7 @@ impl Peers {
         };
         self.roster.borrow_mut().praise(address);
         *known = Some(peer);
-        if self.is_talking(peer) && self.settings.node < peer {
+        if self.is_talking(peer) {
             // It is the one at another address, too.
             connection.close(CLOSE_SECOND, b"there is a connection already");
             return Ended::NotOurs;

@@ -62,7 +62,7 @@ pub(super) fn judge(
 }
 
 /// The refusal of another node of the same name.
-pub(super) fn twice(own: &PeerHello, their: &PeerHello) -> Refusal {
+fn twice(own: &PeerHello, their: &PeerHello) -> Refusal {
     let (node, ours, theirs) = (own.node, own.disk, their.disk);
     Refusal::TwoOfOneName { node, ours, theirs, address: their.address.clone() }
 }

@@ -6,6 +6,7 @@
 //! room for it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
@@ -14,6 +15,7 @@ use quorate_net::receive::{FrameReceiver, ReceiveError};
 use quorate_net::wire::peer::{Lane, PeerMessage};
 use quorate_net::{Frame, WireError};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::outbox::{Full, Outbox};
 
@@ -115,6 +117,7 @@ fn reason(error: &quinn::WriteError) -> String {
 /// A link that is up.
 pub(super) struct Link {
     connection: Connection,
+    since: Instant,
     control: Outbox,
     replication: Outbox,
     bulk: Outbox,
@@ -124,7 +127,7 @@ impl Link {
     pub(super) fn new(connection: Connection) -> Self {
         widen(&connection);
         let [control, replication, bulk] = Lane::ALL.map(Outbox::new);
-        Self { connection, control, replication, bulk }
+        Self { connection, since: Instant::now(), control, replication, bulk }
     }
 
     /// Puts a frame on its way.
@@ -132,6 +135,11 @@ impl Link {
         if let Err(Full) = self.outbox(lane).push(head, payload) {
             self.close(CLOSE_FULL, "the node does not read what it is sent");
         }
+    }
+
+    /// How long it has been up.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
     }
 
     /// Ends it.

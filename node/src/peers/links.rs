@@ -53,6 +53,11 @@ impl Links {
         self.nodes.borrow_mut().entry(node).or_default().link.replace(link)
     }
 
+    /// The link to a node, where there is one.
+    pub(super) fn get(&self, node: NodeId) -> Option<Rc<Link>> {
+        self.nodes.borrow().get(&node)?.link.clone()
+    }
+
     /// A link has ended; whether it was still the one to that node.
     pub(super) fn take(&self, node: NodeId, link: &Rc<Link>) -> bool {
         let mut nodes = self.nodes.borrow_mut();

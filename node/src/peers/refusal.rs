@@ -51,6 +51,20 @@ pub enum Refusal {
         /// Where the other one is.
         address: String,
     },
+    /// Two processes are one node.
+    #[error(
+        "{node} runs twice, with copies of one data folder (disk {disk}): here, and at {address}. \
+         Each would vote as if the other had not, so this one stops: keep the folder that the node \
+         has used last, and remove the copy"
+    )]
+    RunsTwice {
+        /// Which node.
+        node: Name,
+        /// The disk of both.
+        disk: DiskId,
+        /// Where the other process is.
+        address: String,
+    },
     /// They were founded apart.
     #[error(
         "{own} is of cluster {ours} and {node} of cluster {theirs}: they were founded apart, and \

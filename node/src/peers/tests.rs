@@ -3,9 +3,12 @@
 pub(super) mod samples;
 mod world;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use quorate_core::member::Name;
 use quorate_net::wire::peer::{Founding, Lane, PeerMessage};
+use tokio::time::timeout;
 
 use self::samples::{founding, name};
 use self::world::{Node, Start, World, silent_node, soon, with_world};
@@ -109,6 +112,28 @@ fn a_dialling_node_that_was_killed_is_replaced_at_once() {
         n2.heard.wait_for("up 1").await;
         assert_eq!(n2.heard.all(), ["down 1", "up 1"], "the old link has gone first");
         n1.heard.wait_for("up 2").await;
+    });
+}
+
+#[test]
+fn a_dialled_node_that_was_killed_is_replaced_at_once() {
+    with_world(async |world: World| {
+        let n1 = world.start(member("n1"));
+        n1.attach();
+        let n2 = world.start(member("n2"));
+        n2.attach();
+        n1.heard.wait_for("up 2").await;
+        world.a_minute().await;
+        // Its next process has another key, so that it can't end the connections of this one.
+        n2.kill();
+        n1.heard.forget();
+        let n2 = world.start(member("n2"));
+        n2.attach();
+        let linked = n2.heard.wait_for("up 1");
+        let soon = timeout(Duration::from_secs(1), linked).await;
+        assert!(soon.is_ok(), "the old link is not waited for");
+        n1.heard.wait_for("up 2").await;
+        assert_eq!(n1.heard.all(), ["down 2", "up 2"], "the old link has gone first");
     });
 }
 

@@ -4,21 +4,16 @@ use crate::history::{Evidence, Wish};
 use crate::model::Model;
 
 pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
-    let mut model = Model::default();
+    // The second lags one event behind: what begins a deleted stream anew puts a metadata event of
+    // the store in front, and was decided before that.
+    let (mut model, mut lagging) = (Model::default(), Model::default());
     for (place, event) in evidence.log.iter().enumerate() {
         if let Some(owner) = evidence.owner[place]
             && evidence.found[owner].first() == Some(&place)
         {
             let attempt = &evidence.attempts[owner];
-            // What begins a deleted stream anew puts a metadata event of the store in front, and
-            // was decided before that.
-            let before = if place > 0 && evidence.owner[place - 1].is_none() {
-                let mut before = Model::default();
-                evidence.log[..place - 1].iter().for_each(|event| before.apply(event));
-                before
-            } else {
-                model.clone()
-            };
+            let is_revival = place > 0 && evidence.owner[place - 1].is_none();
+            let before = if is_revival { &lagging } else { &model };
             let stream = before.stream(&attempt.stream);
             let deletes_again = matches!(attempt.wish, Wish::Delete(_)) && stream.tombstoned;
             if !stream.holds(attempt.expected) || deletes_again {
@@ -29,6 +24,9 @@ pub(super) fn check(evidence: &Evidence<'_>) -> Result<(), String> {
             }
         }
         model.apply(event);
+        if place > 0 {
+            lagging.apply(&evidence.log[place - 1]);
+        }
     }
     Ok(())
 }

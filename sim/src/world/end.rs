@@ -1,16 +1,11 @@
 //! The end of a run: everything is healed, the node must work again, and the books are compared.
 
-use quorate_core::id::Revision;
-use quorate_core::item;
-use quorate_core::limits::Limits;
-use quorate_core::store::filter::Filter;
 use quorate_storage::disk::simulated::FaultPlan;
-use quorate_storage::read::{AllQuery, Batch, Direction, From, Progress, ReadError, StreamQuery};
 
 use super::{Summary, World};
 use crate::history::{Attempt, End, Logged, Violation};
 use crate::invariants;
-use crate::model::Model;
+use crate::reading;
 use crate::workload::STREAMS;
 
 /// A healthy node answers within so many steps; a full disk is looked at again once a second.
@@ -30,7 +25,6 @@ impl World {
         self.must_answer()?;
         let log = self.read_log()?;
         invariants::judge(&self.attempts, &log)?;
-        self.compare_streams(&log)?;
         let is_done = |attempt: &&Attempt| matches!(attempt.end, End::Done { .. });
         Ok(Summary {
             hash: self.trace.hash(),
@@ -73,100 +67,20 @@ impl World {
         Err(Violation { invariant: "progress", story })
     }
 
-    /// All of `$all`.
+    /// All of the log, once its streams were compared with it.
     fn read_log(&mut self) -> Result<Vec<Logged>, Violation> {
         self.medium.release();
         let engine = self.engine.as_ref().expect("it has just answered");
-        let (end, now) = (engine.committed().1, self.now.wall);
-        let mut cursor = engine.reader().all(AllQuery {
-            from: From::Start,
-            direction: Direction::Forwards,
-            count: None,
-            filter: Filter::All.compile(&Limits::TINY).expect("it has no bound to break"),
-            resolve_links: false,
-        });
-        let mut log = Vec::new();
-        loop {
-            let batch = engine.io().block_on(cursor.next(end, now)).map_err(unreadable)?;
-            log.extend(events(&batch)?);
-            if batch.progress != Progress::More {
-                return Ok(log);
-            }
-        }
-    }
-
-    /// Each stream shows just those events of the log that its metadata leaves in sight.
-    fn compare_streams(&mut self, log: &[Logged]) -> Result<(), Violation> {
-        let mut model = Model::default();
-        log.iter().for_each(|event| model.apply(event));
+        let now = self.now.wall;
+        let log = reading::log(engine, now)?;
         let metadata_streams = STREAMS.map(|stream| format!("$${stream}"));
-        let names = STREAMS.into_iter().chain(metadata_streams.iter().map(String::as_str));
-        for name in names {
-            let visible = model.visible(name, log);
-            let found = self.read_stream(name)?;
-            if found != visible {
-                let revisions = |events: &Option<Vec<Logged>>| {
-                    let events = events.as_ref()?;
-                    Some(events.iter().map(|event| event.revision).collect::<Vec<Revision>>())
-                };
-                let (found, visible) = (revisions(&found), revisions(&visible));
-                let story = format!("{name} shows {found:?} instead of {visible:?}");
-                return Err(Violation { invariant: "stream reads", story });
-            }
-        }
-        Ok(())
+        let names: Vec<&str> =
+            STREAMS.into_iter().chain(metadata_streams.iter().map(String::as_str)).collect();
+        let streams: Vec<_> = names
+            .iter()
+            .map(|name| reading::stream(engine, now, name))
+            .collect::<Result<_, _>>()?;
+        reading::compare_streams(&names, &streams, &log)?;
+        Ok(log)
     }
-
-    /// What a reader of the stream sees; `None` where it is not found or deleted for ever.
-    fn read_stream(&self, name: &str) -> Result<Option<Vec<Logged>>, Violation> {
-        let engine = self.engine.as_ref().expect("it has just answered");
-        let (end, now) = (engine.committed().1, self.now.wall);
-        let mut cursor = engine.reader().stream(StreamQuery {
-            stream: name.to_owned(),
-            from: From::Start,
-            direction: Direction::Forwards,
-            count: None,
-            resolve_links: false,
-        });
-        let mut found = Vec::new();
-        loop {
-            match engine.io().block_on(cursor.next(end, now)) {
-                Ok(batch) => {
-                    found.extend(events(&batch)?);
-                    if batch.progress != Progress::More {
-                        return Ok(Some(found));
-                    }
-                }
-                Err(ReadError::NotFound | ReadError::StreamDeleted) => return Ok(None),
-                Err(error) => return Err(unreadable(error)),
-            }
-        }
-    }
-}
-
-fn unreadable(error: ReadError) -> Violation {
-    let story = format!("what an honest disk has kept can't be read: {error}");
-    Violation { invariant: "reads", story }
-}
-
-/// The events of a batch, their checksums verified.
-fn events(batch: &Batch) -> Result<Vec<Logged>, Violation> {
-    let wrong = |story: String| Violation { invariant: "reads", story };
-    let mut events = Vec::new();
-    for item in item::items(&batch.items) {
-        let item = item.map_err(|error| wrong(format!("a batch is malformed: {error}")))?;
-        let frame = item.frame;
-        let verified = frame.verify_content().and_then(|()| frame.verify_header());
-        verified.map_err(|error| wrong(format!("position {}: {error}", item.position)))?;
-        events.push(Logged {
-            position: item.position,
-            stream: frame.stream().to_owned(),
-            revision: frame.revision(),
-            id: frame.id(),
-            event_type: frame.event_type().to_owned(),
-            data: frame.data().to_vec(),
-            content: frame.content().to_vec(),
-        });
-    }
-    Ok(events)
 }

@@ -142,7 +142,7 @@ impl World {
 
     fn open(&mut self) -> Result<String, OpenError> {
         self.medium.release();
-        let io = Io::new(Box::new(MutantDisk::new(self.medium.disk(), self.mutant)));
+        let io = Io::new(Box::new(MutantDisk::new(Box::new(self.medium.disk()), self.mutant)));
         let opened = io.block_on(Engine::open(io.clone(), self.now, self.options()));
         self.medium.hold();
         let (engine, recovered) = opened?;
@@ -158,10 +158,9 @@ impl World {
         };
         let limits = Limits { recent_ids_max, ..Limits::TINY };
         EngineOptions {
+            limits,
             timing: Timing::TINY,
             leader_zones: Vec::new(),
-            mutant: None,
-            limits,
             index: IndexLimits::TINY,
             reads: ReadLimits::TINY,
             tail_bytes_max: TAIL_BYTES_MAX,
@@ -179,6 +178,7 @@ impl World {
                 stream_key: [4; 16],
             },
             seed,
+            mutant: None,
         }
     }
 

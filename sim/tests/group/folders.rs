@@ -66,7 +66,7 @@ async fn check_says_what_to_do(group: &Group, wiped: usize, old: usize) {
     }
     let uri = format!("quorate://{}", group.address(wiped));
     let ca = group.ca().display().to_string();
-    let status = process::run(&["status", "--uri", &uri, "--ca", &ca, "--timeout", "2"]);
+    let status = process::run(&["status", "--uri", &uri, "--ca", &ca, "--timeout", "2"]).await;
     let told = String::from_utf8(status.stderr).unwrap();
     assert_eq!(status.status.code(), Some(5), "{told}");
     assert!(told.contains("lost its data folder"), "{told}");
@@ -128,6 +128,34 @@ fn a_folder_of_a_group_does_not_start_alone() {
         let mut started = group.launch(0, &arguments);
         assert_eq!(started.ended().await.code(), Some(21), "{}", started.said.text());
         assert!(started.said.text().contains("a group of 3 nodes"), "{}", started.said.text());
+    });
+}
+
+#[test]
+fn a_copy_of_a_folder_does_not_run_beside_it() {
+    run(async {
+        let mut group = Group::new("copied", &SMALL);
+        let client = group.start_all().await;
+        let load = Load::start(&group, 16).await;
+        load.history.wait_for(100).await;
+        let copied = (leader(&client).await + 1) % NODES;
+        group.kill(copied);
+        copy(&group.data(copied), &group.path("copy"));
+        group.start(copied);
+        group.ready(copied).await;
+
+        let mut arguments = group.arguments(copied);
+        let path = group.path("copy").display().to_string();
+        for (flag, value) in [("--data", path.as_str()), ("--listen", "127.0.0.1:0")] {
+            let place = arguments.iter().position(|word| word == flag).unwrap();
+            arguments[place + 1] = value.to_owned();
+        }
+        let mut process = group.launch(copied, &arguments);
+        assert_eq!(process.ended().await.code(), Some(21), "{}", process.said.text());
+        let words = format!("{} runs twice, with copies of one data folder", name(copied));
+        assert!(process.said.text().contains(&words), "{}", process.said.text());
+        load.history.wait_for(100).await;
+        load.judge(&mut group).await;
     });
 }
 

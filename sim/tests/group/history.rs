@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use quorate_client::{
-    AppendError, Appended, AsNewEvent, EventData, EventId, Expected, Position, Rejection,
-    Revision,
+    AppendError, Appended, AsNewEvent, EventData, EventId, Expected, Position, Rejection, Revision,
 };
 use quorate_core::event;
 use quorate_sim::history::{Attempt, End, Logged, Moment, Wish};
@@ -135,16 +134,6 @@ impl History {
     /// The last revision that anybody knows of a stream.
     pub(crate) fn head(&self, stream: &str) -> Option<Revision> {
         self.heads.borrow().get(stream).copied()
-    }
-
-    /// The furthest position that was acknowledged so far.
-    pub(crate) fn acknowledged_position(&self) -> Option<Position> {
-        let attempts = self.attempts.borrow();
-        let positions = attempts.iter().filter_map(|attempt| match &attempt.end {
-            End::Done { appended, .. } => Some(appended.position),
-            End::Refused { .. } | End::Unknown => None,
-        });
-        positions.max()
     }
 
     pub(crate) fn acknowledged(&self) -> u64 {

@@ -1,4 +1,5 @@
-//! `kill -9` again and again under load: of the leader, of a follower, of all nodes at once.
+//! `kill -9` again and again under load: of the leader, of a follower, of all nodes at once;
+//! and nodes that are told to stop.
 
 use rustix::process::Signal;
 
@@ -12,6 +13,8 @@ const EARLY_KILL_EVERY: u64 = 5;
 const AWAY_EVERY: u64 = 4;
 /// So often all nodes are killed at once.
 const BLACKOUTS: u64 = 4;
+/// So often all nodes are told to stop, each in its turn, and started again.
+const RESTARTS: u64 = 3;
 
 #[test]
 fn a_group_survives_kills_of_its_leader_and_followers() {
@@ -23,7 +26,8 @@ fn a_group_survives_kills_of_its_leader_and_followers() {
             load.history.wait_for(20 + kill * 7919 % 90).await;
             let leader = leader(&client).await;
             // In turn: the leader, and each of the other two.
-            let victim = if kill % 2 == 0 { leader } else { (leader + 1 + kill as usize / 2 % 2) % NODES };
+            let step = if kill % 2 == 0 { 0 } else { 1 + kill as usize / 2 % 2 };
+            let victim = (leader + step) % NODES;
             group.kill(victim);
             if kill % AWAY_EVERY == 0 {
                 load.history.wait_for(60).await;
@@ -57,6 +61,27 @@ fn a_group_whose_nodes_are_all_killed_at_once_comes_back() {
             (0..NODES).for_each(|place| group.start(place));
         }
         load.history.wait_for(200).await;
+        load.judge(&mut group).await;
+    });
+}
+
+#[test]
+fn nodes_are_restarted_one_after_the_other() {
+    run(async {
+        let mut group = Group::new("restarts", &SMALL);
+        let client = group.start_all().await;
+        let load = Load::start(&group, 15).await;
+        for _ in 0..RESTARTS {
+            load.history.wait_for(50).await;
+            let leader = leader(&client).await;
+            for place in [leader, (leader + 1) % NODES, (leader + 2) % NODES] {
+                let status = group.stop(place).await;
+                assert!(status.success(), "a node that is told to stop does so: {status}");
+                load.history.wait_for(30).await;
+                group.start(place);
+                group.ready(place).await;
+            }
+        }
         load.judge(&mut group).await;
     });
 }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::group::{Group, SMALL, leader, run};
 use crate::raw::{Wire, append_frame};
-use crate::workload::{Load, append, events};
+use crate::workload::{Load, events, repeat};
 
 const STREAM: &str = "lost";
 const SEED: u64 = 6;
@@ -57,8 +57,11 @@ fn an_append_that_is_repeated_is_written_once() {
         for round in 0..2 {
             for stage in STAGES {
                 let events = events(&mut random);
+                let history = &load.history;
+                let number = history.begin(STREAM, Expected::Any, &events);
                 lose(&mut group, &client, stage, &events).await;
-                let known = append(&client, &load.history, STREAM, Expected::Any, &events).await;
+                let what = (STREAM, Expected::Any, events.as_slice());
+                let known = repeat(&client, history, number, what).await;
                 assert!(known, "{stage:?}, round {round}: the group takes appends");
                 check_known(&group, &client, &events).await;
             }
@@ -88,10 +91,10 @@ async fn lose(group: &mut Group, client: &Client, stage: Stage, events: &[EventD
             // What is finished and acknowledged has been delivered.
             session.send.stopped().await.expect("the node lives");
         }
-        Stage::Answered => drop(session.appended().await.expect("nothing happens to the group")),
+        Stage::Answered => session.answered().await,
         Stage::NodeKilled => restart(group, leader),
         Stage::AnsweredAndKilled => {
-            drop(session.appended().await.expect("nothing happens to the group"));
+            session.answered().await;
             restart(group, leader);
         }
     }

@@ -4,14 +4,14 @@ use quorate_client::{AppendError, ErrorCode, Expected, Rejection, UnknownReason}
 use quorate_storage::disk::simulated::Random;
 use rustix::process::Signal;
 
-use crate::group::{Group, SMALL, leader, run};
+use crate::group::{Group, NODES, SMALL, leader, run};
 use crate::history::{History, Look};
 use crate::raw::{Conversation, LastEvent, Wire, append_frame};
 use crate::workload::{Load, events};
 
 const PAUSES: u64 = 4;
 /// The next leader has taken so many appends before the old one goes on.
-const APPENDS_MEANWHILE: u64 = 150;
+const APPENDS_MEANWHILE: u64 = 400;
 
 #[test]
 fn a_leader_that_wakes_up_acknowledges_nothing_and_serves_nothing_stale() {
@@ -41,6 +41,24 @@ fn a_leader_that_wakes_up_acknowledges_nothing_and_serves_nothing_stale() {
     });
 }
 
+#[test]
+fn a_follower_that_wakes_up_catches_up() {
+    run(async {
+        let mut group = Group::new("paused-follower", &SMALL);
+        let client = group.start_all().await;
+        let load = Load::start(&group, 14).await;
+        for pause in 0..PAUSES as usize {
+            load.history.wait_for(50).await;
+            let paused = (leader(&client).await + 1 + pause % 2) % NODES;
+            group.node(paused).signal(Signal::STOP);
+            load.history.wait_for(APPENDS_MEANWHILE).await;
+            group.node(paused).signal(Signal::CONT);
+            group.caught_up(&client).await;
+        }
+        load.judge(&mut group).await;
+    });
+}
+
 /// Asks the node itself to append and to read, and notes what it says; gives that in a few words.
 async fn ask(
     wire: &Wire,
@@ -65,8 +83,9 @@ async fn ask(
         // Whether it saw all is judged at the end.
         LastEvent::Found(position, id) => look(Some((position, id))),
         LastEvent::NoEvent => look(None),
-        LastEvent::Failed(ErrorCode::NotLeader | ErrorCode::LeadershipLost | ErrorCode::NotReady) => {
-        }
+        LastEvent::Failed(
+            ErrorCode::NotLeader | ErrorCode::LeadershipLost | ErrorCode::NotReady,
+        ) => {}
         LastEvent::Failed(code) => panic!("{code} is no answer of a node that does not lead"),
     }
     match &appended {

@@ -50,10 +50,6 @@ impl Process {
         Self { child, said: Said::listen(stderr, file) }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Sends a signal, and does not wait for what comes of it.
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).expect("it is our own child");
@@ -101,11 +97,6 @@ impl Said {
         said
     }
 
-    /// How many lines there are so far.
-    pub(crate) fn count(&self) -> usize {
-        self.changed.borrow().0
-    }
-
     /// The first line with this event, from line `from` on; `None` where the process ends before.
     pub(crate) async fn find(&self, event: &str, from: usize) -> Option<Value> {
         self.find_any(&[event], from).await
@@ -128,16 +119,9 @@ impl Said {
         let waiting = async {
             loop {
                 let (count, ended) = *changed.borrow_and_update();
-                let lines = self.lines.lock().unwrap();
-                let is_wanted = |line: &Value| {
-                    line["event"].as_str().is_some_and(|event| events.contains(&event))
-                };
-                let rest = lines.iter().enumerate().take(count).skip(from);
-                let mut wanted = rest.filter(|(_, line)| is_wanted(line));
-                if let Some((place, line)) = wanted.next() {
-                    return Some((line.clone(), place));
+                if let Some(found) = self.look(events, from, count) {
+                    return Some(found);
                 }
-                drop(lines);
                 if ended {
                     return None;
                 }
@@ -147,6 +131,15 @@ impl Said {
         };
         let found = timeout(PATIENCE, waiting).await;
         found.unwrap_or_else(|_| panic!("no line says {events:?}:\n{}", self.text()))
+    }
+
+    /// Looks at lines that are there already.
+    fn look(&self, events: &[&str], from: usize, upto: usize) -> Option<(Value, usize)> {
+        let lines = self.lines.lock().unwrap();
+        let mut rest = lines.iter().enumerate().take(upto).skip(from);
+        let is_wanted =
+            |line: &Value| line["event"].as_str().is_some_and(|event| events.contains(&event));
+        rest.find(|(_, line)| is_wanted(line)).map(|(place, line)| (line.clone(), place))
     }
 
     async fn ended(&self) {
@@ -162,8 +155,10 @@ impl Said {
     }
 }
 
-/// Runs the program to its end.
-pub(crate) fn run(arguments: &[&str]) -> Output {
-    let output = Command::new(PROGRAM).args(arguments).stdin(Stdio::null()).output();
+/// Runs the program to its end, while the rest of the test goes on.
+pub(crate) async fn run(arguments: &[&str]) -> Output {
+    let mut command = Command::new(PROGRAM);
+    command.args(arguments).stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
     output.expect("the program was built with the tests")
 }

@@ -122,21 +122,25 @@ impl Conversation {
         }
     }
 
+    /// Waits until an answer is here, whatever it is.
+    pub(crate) async fn answered(&mut self) {
+        let next = timeout(PATIENCE, self.receive.next()).await.expect("the node answers");
+        next.expect("the stream stands").expect("it is not over");
+    }
+
     /// The answer to [`Wire::ask_last_event`].
     pub(crate) async fn last_event(&mut self) -> LastEvent {
-        loop {
-            let next = timeout(PATIENCE, self.receive.next()).await.expect("the node answers");
-            let frame = next.expect("the stream stands").expect("it is not over");
-            match Reply::decode(&frame).expect("the node speaks well") {
-                Reply::Events { items, .. } => {
-                    let item = item::items(items).next().expect("it says that there are some");
-                    let item = item.expect("the node speaks well");
-                    return LastEvent::Found(item.position, item.frame.id());
-                }
-                Reply::End { .. } => return LastEvent::NoEvent,
-                Reply::Failed { code, .. } => return LastEvent::Failed(code),
-                other => panic!("{other:?} is no answer to a read"),
+        let next = timeout(PATIENCE, self.receive.next()).await.expect("the node answers");
+        let frame = next.expect("the stream stands").expect("it is not over");
+        match Reply::decode(&frame).expect("the node speaks well") {
+            Reply::Events { items, .. } => {
+                let item = item::items(items).next().expect("it says that there are some");
+                let item = item.expect("the node speaks well");
+                LastEvent::Found(item.position, item.frame.id())
             }
+            Reply::End { .. } => LastEvent::NoEvent,
+            Reply::Failed { code, .. } => LastEvent::Failed(code),
+            other => panic!("{other:?} is no answer to a read"),
         }
     }
 }

@@ -123,10 +123,30 @@ pub(crate) async fn append(
     events: &[EventData],
 ) -> bool {
     let number = history.begin(stream, expected, events);
-    for attempt in 0..REPEATS_MAX {
+    let result = client.append(stream, expected, events).await;
+    if history.end(number, false, &result) {
+        repeat(client, history, number, (stream, expected, events)).await
+    } else {
+        result.is_ok()
+    }
+}
+
+/// Repeats an append whose outcome is unknown, with the same ids; gives whether it is known to be
+/// there.
+///
+/// - `number`: of the history
+/// - `what`: stream, expectation and events
+pub(crate) async fn repeat(
+    client: &Client,
+    history: &History,
+    number: usize,
+    what: (&str, Expected, &[EventData]),
+) -> bool {
+    let (stream, expected, events) = what;
+    for _ in 0..REPEATS_MAX {
         let result = client.append(stream, expected, events).await;
-        if !history.end(number, attempt > 0, &result) {
-            return result.is_ok();
+        if !history.end(number, true, &result) {
+            return true;
         }
     }
     false
@@ -136,8 +156,7 @@ pub(crate) async fn append(
 /// acknowledged before it.
 async fn read(client: Client, history: Rc<History>, mut random: Random) {
     while !history.is_over() {
-        let stream =
-            (!random.one_in(4)).then(|| format!("stream-{}", random.below(STREAMS)));
+        let stream = (!random.one_in(4)).then(|| format!("stream-{}", random.below(STREAMS)));
         let invoked = history.moment();
         let options = ReadOptions::backwards().count(1);
         let mut read = match &stream {

@@ -101,6 +101,11 @@ impl Medium {
         self.0.borrow_mut().faults.ask(fault);
     }
 
+    /// Takes back every [`Medium::inject`] whose fault has not struck yet.
+    pub fn forget_injected(&self) {
+        self.0.borrow_mut().faults.forget_asked();
+    }
+
     /// The faults that have struck since the last call, oldest first.
     #[must_use]
     pub fn strikes(&self) -> Vec<Strike> {

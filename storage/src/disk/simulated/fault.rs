@@ -121,6 +121,10 @@ impl Faults {
         self.asked.push(fault);
     }
 
+    pub(super) fn forget_asked(&mut self) {
+        self.asked.clear();
+    }
+
     /// Whether this fault strikes an operation that it could strike.
     pub(super) fn strikes(&mut self, fault: Fault) -> bool {
         if let Some(index) = self.asked.iter().position(|asked| *asked == fault) {

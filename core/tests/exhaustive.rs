@@ -1,0 +1,432 @@
+//! Every history of a small group: all orders of messages and writes, all losses, crashes at any
+//! moment. What is checked is the real [`Replica`], with disks and a network that can be hashed.
+//!
+//! - *Messages* are a set: what was once said can arrive now, later, twice or never.
+//! - *Time* is abstracted away: a node that does not lead can run out of patience at any moment,
+//!   whatever its timers say, and it is ticked until it does. Timers are no part of a state, for all
+//!   that they decide is when; what can happen from a state does not depend on them, since no node
+//!   is ticked otherwise: a node that follows a leader has always heard it just now.
+//! - *Pre-votes* are asked and answered in one moment, and refused ones are not remembered.
+//! - *Bounds* are on epochs, appends, crashes and heartbeats.
+//!
+//! `BOUNDS=epochs,appends,crashes,beats` sets other bounds than the test's; `SECONDS_MAX` ends it early,
+//! with what was found so far.
+
+#[allow(dead_code, reason = "each test uses a part of the group")]
+mod group;
+#[allow(dead_code, reason = "each test uses a part of the shell")]
+mod shell;
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use group::disk::Part;
+use group::{Envelope, Group, Node};
+use quorate_core::id::{Epoch, LogIndex, NodeId};
+use quorate_core::log::entry::EntryKind;
+use quorate_core::message::Message;
+use quorate_core::notice::Notice;
+use quorate_core::timing::Timing;
+use quorate_core::{Effect, Input, Limits, Replica, RoleView};
+use stateright::{Checker, Model, Property};
+
+/// No timer but those of elections ever runs out.
+const TIMING: Timing = Timing {
+    tick_nanos: 1,
+    heartbeat_ticks: 1,
+    election_ticks_min: 3,
+    election_ticks_spread: 1,
+    rank_ticks: 0,
+    stall_ticks: u32::MAX,
+    commit_stall_ticks: u32::MAX,
+    ping_ticks: u32::MAX,
+    settle_ticks: u32::MAX,
+}
+.checked();
+
+/// No bound is reached.
+const LIMITS: Limits =
+    Limits { log_submissions_max: 16, entries_uncommitted_max: 16, ..Limits::TINY }.checked();
+
+/// How far it goes.
+#[derive(Clone, Debug)]
+struct Bounds {
+    nodes: usize,
+    /// The latest epoch that a node campaigns in.
+    epochs: u64,
+    /// Appends of clients, in all.
+    appends: u64,
+    /// Crashes, in all.
+    crashes: u64,
+    /// Heartbeats of leaders after their first one, in all.
+    beats: u64,
+}
+
+#[derive(Clone, Debug)]
+struct State {
+    group: Group,
+    /// All that was ever said, by its hash.
+    said: BTreeMap<u64, Arc<Envelope>>,
+    appends: u64,
+    crashes: u64,
+    beats: u64,
+    /// The hash of each node.
+    digests: Vec<u64>,
+    /// The assertion that has failed.
+    broken: Option<String>,
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.digests.hash(hasher);
+        for key in self.said.keys() {
+            key.hash(hasher);
+        }
+        let ghost = &self.group.ghost;
+        ghost.leaders.hash(hasher);
+        ghost.votes.hash(hasher);
+        ghost.committed.last().map(|entry| entry.chain).hash(hasher);
+        (self.appends, self.crashes, self.beats, self.broken.is_some()).hash(hasher);
+    }
+}
+
+impl PartialEq for State {
+    fn eq(&self, other: &Self) -> bool {
+        let hash = |state: &Self| {
+            let mut hasher = DefaultHasher::new();
+            state.hash(&mut hasher);
+            hasher.finish()
+        };
+        hash(self) == hash(other)
+    }
+}
+
+/// One thing that can happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Action {
+    /// A node has waited long enough for a leader, or for votes.
+    Timeout(NodeId),
+    Beat(NodeId),
+    Deliver(u64),
+    HardStateWritten(NodeId),
+    Written(NodeId, LogIndex),
+    Truncated(NodeId),
+    Append(NodeId),
+    Crash(NodeId, Kept),
+}
+
+/// What is on a disk of that which was under way at a crash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kept {
+    hard_state: bool,
+    truncation: bool,
+    entries: usize,
+    /// Whether the start knows what had been committed.
+    hint: bool,
+}
+
+impl Model for Bounds {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let mut group = Group::new(&vec![0; self.nodes], LIMITS, TIMING);
+        group.draws = false;
+        for id in group.ids() {
+            group.boot(id);
+        }
+        let digests = group.nodes.iter().map(|node| digest(node)).collect();
+        let (appends, crashes, beats) = (0, 0, 0);
+        let said = BTreeMap::new();
+        vec![State { group, said, appends, crashes, beats, digests, broken: None }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.broken.is_some() {
+            return;
+        }
+        for node in &state.group.nodes {
+            self.actions_of(node, state, actions);
+        }
+        actions.extend(state.said.keys().map(|key| Action::Deliver(*key)));
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        match catch_unwind(AssertUnwindSafe(|| state.act(&action))) {
+            Ok(()) => {}
+            Err(panic) => {
+                let text = panic.downcast_ref::<String>().cloned();
+                let text = text.or(panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+                state = State { broken: text.or(Some(String::new())), ..last.clone() };
+            }
+        }
+        let bounded = |node: &Arc<Node>| node.replica.view().epoch <= Epoch::from_wire(self.epochs);
+        state.group.nodes.iter().all(bounded).then_some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        fn has(state: &State, kind: EntryKind) -> bool {
+            state.group.ghost.committed.iter().any(|entry| entry.kind == kind)
+        }
+        vec![
+            Property::always("no assertion fails", |_, state: &State| state.broken.is_none()),
+            Property::sometimes("an epoch record is committed", |_, state: &State| {
+                has(state, EntryKind::Epoch)
+            }),
+            Property::sometimes("a log is truncated", |model: &Self, state: &State| {
+                model.epochs == 1
+                    || state.group.nodes.iter().any(|node| node.disk.truncation.is_some())
+            }),
+            Property::sometimes("an append is committed", |model: &Self, state: &State| {
+                model.appends == 0 || has(state, EntryKind::Events)
+            }),
+            Property::sometimes("an append outlives its leader", |model: &Self, state: &State| {
+                model.appends == 0 || model.epochs == 1 || outlives(&state.group)
+            }),
+        ]
+    }
+}
+
+/// Whether an append of an earlier reign is committed, and so is the last reign's epoch record.
+fn outlives(group: &Group) -> bool {
+    let ghost = &group.ghost;
+    let (Some(last), Some(leader)) = (ghost.committed.last(), ghost.leaders.keys().next_back())
+    else {
+        return false;
+    };
+    let mut entries = ghost.committed.iter();
+    last.epoch == *leader
+        && entries.any(|entry| entry.kind == EntryKind::Events && entry.epoch < *leader)
+}
+
+impl Bounds {
+    fn actions_of(&self, node: &Node, state: &State, actions: &mut Vec<Action>) {
+        let (id, view) = (node.id, node.replica.view());
+        if !view.role.leads() && view.epoch < Epoch::from_wire(self.epochs) {
+            actions.push(Action::Timeout(id));
+        }
+        if view.role.leads() && state.beats < self.beats {
+            actions.push(Action::Beat(id));
+        }
+        if view.role == RoleView::Leader && state.appends < self.appends {
+            actions.push(Action::Append(id));
+        }
+        if node.disk.hard_state_under_way.is_some() {
+            actions.push(Action::HardStateWritten(id));
+        }
+        if node.disk.truncation.is_some() {
+            actions.push(Action::Truncated(id));
+        }
+        let writes = node.disk.under_way();
+        actions.extend(writes.iter().map(|index| Action::Written(id, *index)));
+        if state.crashes == self.crashes {
+            return;
+        }
+        let both = |is: bool| if is { &[false, true][..] } else { &[false][..] };
+        for &hard_state in both(node.disk.hard_state_under_way.is_some()) {
+            for &truncation in both(node.disk.truncation.is_some()) {
+                for &hint in both(node.committed > node.hint) {
+                    actions.extend((0..=writes.len()).map(|entries| {
+                        Action::Crash(id, Kept { hard_state, truncation, entries, hint })
+                    }));
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn act(&mut self, action: &Action) {
+        let group = &mut self.group;
+        let id = match *action {
+            Action::Timeout(id) => {
+                let begins =
+                    |it: &Effect| matches!(it, Effect::Notice(Notice::PreCampaigning { .. }));
+                while !group.tick(id).iter().any(begins) {}
+                ask_beforehand(group, id);
+                id
+            }
+            Action::Beat(id) => {
+                self.beats += 1;
+                group.tick(id);
+                id
+            }
+            Action::Deliver(key) => {
+                let envelope = Arc::clone(&self.said[&key]);
+                group.deliver(&envelope);
+                envelope.to
+            }
+            Action::HardStateWritten(id) => {
+                group.finish_hard_state(id);
+                id
+            }
+            Action::Written(id, index) => {
+                group.finish_write(id, index);
+                id
+            }
+            Action::Truncated(id) => {
+                group.finish_truncation(id);
+                id
+            }
+            Action::Append(id) => {
+                self.appends += 1;
+                // Each has its own stream, which nobody has written to.
+                let stream = self.appends.to_string();
+                group.append(id, self.appends, &stream);
+                id
+            }
+            Action::Crash(id, kept) => {
+                self.crashes += 1;
+                crash(group, id, kept);
+                id
+            }
+        };
+        self.end_turn(id);
+        if matches!(action, Action::Crash(..)) {
+            for peer in self.group.ids().into_iter().filter(|peer| *peer != id) {
+                self.group.step(peer, Input::PeerDown { node: id });
+                self.group.step(peer, Input::PeerUp { node: id });
+                self.end_turn(peer);
+            }
+        }
+    }
+
+    /// What the shell of a node does at once is done, and what it said is remembered.
+    fn end_turn(&mut self, id: NodeId) {
+        self.group.step(id, Input::EndTurn);
+        while !self.group.node(id).jobs.is_empty() {
+            self.group.finish_job(id, 0);
+            self.group.step(id, Input::EndTurn);
+        }
+        self.digests[id.get() as usize - 1] = digest(self.group.node(id));
+        for envelope in std::mem::take(&mut self.group.net) {
+            if !self.is_lost(&envelope.message) {
+                let mut hasher = DefaultHasher::new();
+                (envelope.from, envelope.to, &envelope.message).hash(&mut hasher);
+                self.said.entry(hasher.finish()).or_insert_with(|| Arc::new(envelope));
+            }
+        }
+        let group = &self.group;
+        self.said.retain(|_, envelope| can_matter(group, envelope));
+    }
+
+    /// What never arrives, so that there are fewer states: any message can be lost.
+    fn is_lost(&self, message: &Message) -> bool {
+        match message {
+            Message::Heartbeat { .. } | Message::HeartbeatReply { .. } => self.beats == 0,
+            Message::Ping { .. }
+            | Message::Pong { .. }
+            | Message::PreVote { .. }
+            | Message::PreVoteReply { .. }
+            | Message::Stale { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// A node asks the others whether they would elect it, and they answer in the same moment: since
+/// that changes nothing at a voter, an answer that comes later is like a question that is asked
+/// later.
+fn ask_beforehand(group: &mut Group, id: NodeId) {
+    for question in std::mem::take(&mut group.net) {
+        if let Message::PreVote { .. } = question.message {
+            group.deliver(&question);
+        }
+    }
+    for answer in std::mem::take(&mut group.net) {
+        if answer.to == id {
+            group.deliver(&answer);
+        }
+    }
+}
+
+/// Whether a message can still do anything but to be called stale: states that differ in others
+/// only are the same.
+fn can_matter(group: &Group, envelope: &Envelope) -> bool {
+    let promised = group.node(envelope.to).disk.hard_state;
+    match envelope.message {
+        Message::Vote { epoch, .. } => {
+            epoch > promised.epoch || epoch == promised.epoch && promised.voted_for.is_none()
+        }
+        Message::VoteReply { epoch, .. } => {
+            epoch >= promised.epoch && group.ghost.leaders.get(&epoch) != Some(&envelope.to)
+        }
+        Message::Append { epoch, .. }
+        | Message::Ack { epoch, .. }
+        | Message::Resync { epoch, .. }
+        | Message::Commit { epoch, .. }
+        | Message::Heartbeat { epoch, .. }
+        | Message::HeartbeatReply { epoch, .. } => epoch >= promised.epoch,
+        _ => true,
+    }
+}
+
+fn crash(group: &mut Group, id: NodeId, kept: Kept) {
+    let mut entries = 0;
+    group.crash(id, |part| match part {
+        Part::HardState => kept.hard_state,
+        Part::Truncation => kept.truncation,
+        Part::Entry => {
+            entries += 1;
+            entries <= kept.entries
+        }
+    });
+    if kept.hint {
+        let node = group.node_mut(id);
+        node.hint = node.committed.min(node.disk.end().index);
+    }
+    group.boot(id);
+}
+
+fn digest(node: &Node) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let Node { replica, disk, committed, hint, running, .. } = node;
+    Replica::timeless_digest(replica).hash(&mut hasher);
+    let state = |it: quorate_core::input::HardState| (it.epoch, it.voted_for);
+    (state(disk.hard_state), disk.hard_state_under_way.map(state)).hash(&mut hasher);
+    let going = disk.truncation.iter().flat_map(|truncation| &truncation.going);
+    for slot in disk.log.iter().chain(going) {
+        (slot.header.chain, slot.done).hash(&mut hasher);
+    }
+    (disk.log.len(), committed, hint, running).hash(&mut hasher);
+    hasher.finish()
+}
+
+#[test]
+fn every_history_of_a_small_group_is_safe() {
+    // Without optimization only a first election is small enough.
+    let small = if cfg!(debug_assertions) { "1,0,0,0" } else { "2,0,0,0" };
+    let bounds = std::env::var("BOUNDS").unwrap_or_else(|_| small.to_owned());
+    let numbers: Vec<u64> = bounds.split(',').map(|it| it.parse().expect("a number")).collect();
+    let [epochs, appends, crashes, beats] = numbers[..] else { panic!("four bounds: {bounds}") };
+    let model = Bounds { nodes: 3, epochs, appends, crashes, beats };
+    // A failed assertion is told once, with the way to it.
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut builder = model.clone().checker().threads(2);
+    if let Ok(seconds) = std::env::var("SECONDS_MAX") {
+        builder = builder.timeout(std::time::Duration::from_secs(seconds.parse().unwrap()));
+    }
+    let checker = builder.spawn_bfs().join();
+    let _ = std::panic::take_hook();
+    let (unique, all) = (checker.unique_state_count(), checker.state_count());
+    println!("{model:?}: {unique} states, {all} steps, {} deep", checker.max_depth());
+    for (name, path) in checker.discoveries() {
+        println!("{name}:");
+        for (state, action) in path.into_vec() {
+            let action = match action {
+                Some(Action::Deliver(key)) => format!("{:?}", state.said[&key]),
+                action => format!("{action:?} {}", state.broken.unwrap_or_default()),
+            };
+            println!("    {action}");
+        }
+    }
+    let found = checker.discoveries();
+    assert!(!found.contains_key("no assertion fails"), "see above");
+    for property in model.properties() {
+        let is_found = found.contains_key(property.name);
+        assert!(is_found || property.name == "no assertion fails", "never: {}", property.name);
+    }
+}

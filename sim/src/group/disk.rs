@@ -1,0 +1,169 @@
+//! A node's disk as the ghost sees it: below everything that the node does, it notes which records
+//! of the log are handed to the medium and which of them are on stable storage.
+//!
+//! It reads the few fields of a record that say which entry it is (docs/disk-format.md) and asks
+//! nobody above, so that no mistake above can deceive it.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::BorrowedFd;
+use std::rc::Rc;
+
+use quorate_core::id::{ChainHash, Epoch, LogIndex, NodeId};
+use quorate_core::log::entry::{EntryKind, body_offset};
+use quorate_storage::disk::simulated::{Medium, Random, SimulatedDisk};
+use quorate_storage::disk::{Completion, Disk, DiskKind, Done, Durability, FileId, Op, OpId};
+
+use super::schedule::{MICROS, MILLIS, Nanos};
+
+/// One entry as its record describes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) epoch: Epoch,
+    pub(super) index: LogIndex,
+    pub(super) parent: ChainHash,
+    pub(super) chain: ChainHash,
+    /// Of an epoch record: who leads.
+    pub(super) leader: Option<NodeId>,
+}
+
+/// What the medium was given, and what it has made durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// A record is being written.
+    Submitted(Record),
+    /// It is on stable storage.
+    Durable(Record),
+}
+
+/// The news of one node's disk that the ghost has not taken in yet.
+pub(super) type Ledger = Rc<RefCell<Vec<News>>>;
+
+/// A simulated disk that keeps a ledger.
+pub(super) struct WatchedDisk {
+    disk: SimulatedDisk,
+    ledger: Ledger,
+    /// Durable writes of records under way.
+    writing: BTreeMap<OpId, Record>,
+    /// Files in which records are kept that were removed from the log.
+    quarantines: BTreeSet<FileId>,
+    /// Such files that are being opened.
+    opening: BTreeSet<OpId>,
+}
+
+impl WatchedDisk {
+    pub(super) fn new(medium: &Medium, ledger: Ledger) -> Self {
+        let disk = medium.disk();
+        let (quarantines, opening) = (BTreeSet::new(), BTreeSet::new());
+        Self { disk, ledger, writing: BTreeMap::new(), quarantines, opening }
+    }
+}
+
+impl Disk for WatchedDisk {
+    fn submit(&mut self, op: Op) -> OpId {
+        let record = match &op {
+            Op::Write { file, buffer, durability, .. } if !self.quarantines.contains(file) => {
+                record(buffer).map(|it| (it, *durability))
+            }
+            _ => None,
+        };
+        let opens_quarantine = match &op {
+            Op::Create { name, .. } | Op::Open { name, .. } => name.contains("quarantine"),
+            _ => false,
+        };
+        let id = self.disk.submit(op);
+        if opens_quarantine {
+            self.opening.insert(id);
+        }
+        if let Some((record, durability)) = record {
+            self.ledger.borrow_mut().push(News::Submitted(record));
+            if durability == Durability::Durable {
+                self.writing.insert(id, record);
+            }
+        }
+        id
+    }
+
+    fn flush(&mut self) {
+        self.disk.flush();
+    }
+
+    fn reap(&mut self, completions: &mut Vec<Completion>) {
+        let known = completions.len();
+        self.disk.reap(completions);
+        for Completion { op, result } in &completions[known..] {
+            if self.opening.remove(op)
+                && let Ok(Done::Opened { file, .. }) = result
+            {
+                self.quarantines.insert(*file);
+            }
+            if let Some(record) = self.writing.remove(op)
+                && matches!(result, Ok(Done::Transferred(_)))
+            {
+                self.ledger.borrow_mut().push(News::Durable(record));
+            }
+        }
+    }
+
+    fn wait(&mut self) {
+        self.disk.wait();
+    }
+
+    fn readiness(&self) -> Option<BorrowedFd<'_>> {
+        self.disk.readiness()
+    }
+
+    fn kind(&self) -> DiskKind {
+        self.disk.kind()
+    }
+}
+
+/// The entry whose record starts here, if one does.
+fn record(bytes: &[u8]) -> Option<Record> {
+    if !bytes.starts_with(b"QrtRec01") {
+        return None;
+    }
+    let number = |at: usize| {
+        u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes of a sector"))
+    };
+    let chain = |at: usize| {
+        ChainHash::from_bytes(bytes[at..at + 32].try_into().expect("32 bytes of a sector"))
+    };
+    let body_bytes = u32::from_le_bytes(bytes[104..108].try_into().expect("four bytes"));
+    let body = body_offset(body_bytes) as usize;
+    let is_epoch = bytes[100] == EntryKind::Epoch.code();
+    Some(Record {
+        epoch: Epoch::from_wire(number(56)),
+        index: LogIndex::from_wire(number(64)),
+        parent: chain(128),
+        chain: chain(160),
+        leader: is_epoch.then(|| NodeId::from_wire(number(body + 40))),
+    })
+}
+
+/// How long the operations of one node's disk take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    /// The quickest.
+    pub(super) base: Nanos,
+    /// The longest of what comes on top, in most cases.
+    pub(super) spread: Nanos,
+    /// Everything takes so many times as long.
+    pub(super) slowness: u64,
+    /// Nothing completes before this moment.
+    pub(super) stalled_until: Nanos,
+}
+
+impl Pace {
+    /// A disk as they are.
+    pub(super) const fn of(base: Nanos, spread: Nanos) -> Self {
+        Self { base, spread, slowness: 1, stalled_until: 0 }
+    }
+
+    /// When an operation that starts now completes.
+    pub(super) fn completion(&self, now: Nanos, random: &mut Random) -> Nanos {
+        let tail = if random.one_in(50) { random.below(3 * MILLIS) } else { 0 };
+        let took = (self.base + random.below(self.spread) + tail) * self.slowness;
+        (now + took).max(self.stalled_until + random.below(100 * MICROS))
+    }
+}

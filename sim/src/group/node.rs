@@ -1,0 +1,347 @@
+//! One node: the real engine on a simulated disk. All that the world knows of the engine is here.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use quorate_core::RoleView;
+use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId, Position, RequestId};
+use quorate_core::limits::Limits;
+use quorate_core::log::entry::LogId;
+use quorate_core::member::{Member, Members, Name};
+use quorate_core::message::{Message, Tip};
+use quorate_core::mutant::Mutant;
+use quorate_core::request::{Consistency, Proposal};
+use quorate_core::store::filter::Filter;
+use quorate_core::time::Now;
+use quorate_core::timing::Timing;
+use quorate_net::frame::FrameReader;
+use quorate_net::wire::peer::{Lane, PeerMessage};
+use quorate_node::engine::{Engine, EngineOptions, Fault, OpenError, Outgoing, Output};
+use quorate_storage::disk::OpId;
+use quorate_storage::disk::simulated::{Medium, Random};
+use quorate_storage::index::IndexLimits;
+use quorate_storage::io::Io;
+use quorate_storage::read::{AllQuery, Batch, Direction, From, Progress, ReadError, ReadLimits};
+use quorate_storage::superblock::Identity;
+
+use super::clock::Clock;
+use super::disk::{Ledger, Pace, WatchedDisk};
+use super::ghost::{Role, View};
+use super::invariants::id_of;
+use super::network::{Heard, Packet};
+use super::plan::Plan;
+use super::schedule::Nanos;
+use crate::mutant::MutantDisk;
+
+const TAIL_BYTES_MAX: u64 = 3 * 4096;
+const SCRUB_BYTES_PER_S: u64 = 1 << 20;
+
+/// Something that waits for a node's next turn.
+pub(super) enum Inbound {
+    /// A frame of another node.
+    Frame { from: usize, packet: Packet },
+    /// News of a link.
+    Link(Heard),
+    /// A client's request.
+    Request(RequestId),
+}
+
+/// A node, running or not.
+pub(super) struct Node {
+    pub(super) index: usize,
+    pub(super) medium: Medium,
+    pub(super) ledger: Ledger,
+    pub(super) pace: Pace,
+    pub(super) clock: Clock,
+    pub(super) engine: Option<Engine>,
+    pub(super) output: Output,
+    /// Grows with each start.
+    pub(super) incarnation: u64,
+    pub(super) inbox: Vec<Inbound>,
+    /// When its next turn is.
+    pub(super) turn_at: Option<Nanos>,
+    pub(super) paused_until: Nanos,
+    leader_zones: Vec<Name>,
+    /// It does not start, whatever happens.
+    pub(super) stays_down: bool,
+    /// The last operation of its disk whose completion has its moment.
+    last_op: Option<OpId>,
+    /// Draws what each start is given.
+    random: Random,
+}
+
+/// A read of `$all` under way.
+pub(super) type Reading = Pin<Box<dyn Future<Output = Result<Vec<Batch>, ReadError>>>>;
+
+impl Node {
+    pub(super) fn new(index: usize, plan: &Plan, seed: u64) -> Self {
+        Self {
+            index,
+            medium: Medium::new(seed ^ ((index as u64 + 1) << 56)),
+            ledger: Ledger::default(),
+            pace: plan.paces[index],
+            clock: Clock::new(plan.clock_rates[index]),
+            engine: None,
+            output: Output::default(),
+            incarnation: 0,
+            inbox: Vec::new(),
+            turn_at: None,
+            paused_until: 0,
+            leader_zones: (1..=plan.wanted_zones).map(|zone| name("z", zone)).collect(),
+            stays_down: false,
+            last_op: None,
+            random: Random::stream(seed ^ index as u64, "starts"),
+        }
+    }
+
+    /// Starts the process.
+    pub(super) fn open(
+        &mut self,
+        now: Nanos,
+        nodes: usize,
+        mutant: Option<Mutant>,
+    ) -> Result<String, OpenError> {
+        self.medium.release();
+        let watched = WatchedDisk::new(&self.medium, Ledger::clone(&self.ledger));
+        let io = Io::new(Box::new(MutantDisk::new(Box::new(watched), None)));
+        let options = self.options(nodes, mutant);
+        let opened = io.block_on(Engine::open(io.clone(), self.clock.at(now), options));
+        self.medium.hold();
+        let (engine, recovered) = opened?;
+        self.engine = Some(engine);
+        self.incarnation += 1;
+        self.last_op = None;
+        Ok(format!("{recovered:?}"))
+    }
+
+    fn options(&mut self, nodes: usize, mutant: Option<Mutant>) -> EngineOptions {
+        let limits = Limits::TINY;
+        EngineOptions {
+            limits,
+            timing: Timing::TINY,
+            leader_zones: self.leader_zones.clone(),
+            index: IndexLimits::TINY,
+            reads: ReadLimits::TINY,
+            tail_bytes_max: TAIL_BYTES_MAX,
+            scrub_bytes_per_s: SCRUB_BYTES_PER_S,
+            founding: identity(self.index, nodes),
+            seed: self.random.bytes(32).try_into().expect("as many were drawn"),
+            mutant,
+        }
+    }
+
+    /// The process ends.
+    pub(super) fn end(&mut self) -> bool {
+        self.output = Output::default();
+        self.inbox.clear();
+        self.turn_at = None;
+        self.paused_until = 0;
+        self.incarnation += 1;
+        self.engine.take().is_some()
+    }
+
+    /// Hands what has come in to the engine.
+    pub(super) fn take_in(&mut self, now: Nanos, inbound: &Inbound) {
+        let clocks = self.clock.at(now);
+        let Some(engine) = &mut self.engine else { return };
+        match inbound {
+            Inbound::Frame { from, packet } => {
+                let received = engine.receive(clocks, id_of(*from), &packet.frame);
+                received.expect("nothing changes a frame");
+            }
+            Inbound::Link(Heard::Up { peer, .. }) => engine.peer_up(clocks, id_of(*peer)),
+            Inbound::Link(Heard::Down { peer, .. }) => engine.peer_down(clocks, id_of(*peer)),
+            Inbound::Request(_) => unreachable!("the world knows what a client wants"),
+        }
+    }
+
+    /// A client wants to change a stream.
+    pub(super) fn propose(&mut self, now: Nanos, proposal: Proposal<'_>) {
+        let clocks = self.clock.at(now);
+        if let Some(engine) = &mut self.engine {
+            engine.propose(clocks, proposal);
+        }
+    }
+
+    /// A client wants to read.
+    pub(super) fn read(&mut self, now: Nanos, request: RequestId, consistency: Consistency) {
+        let clocks = self.clock.at(now);
+        if let Some(engine) = &mut self.engine {
+            engine.read(clocks, request, consistency);
+        }
+    }
+
+    /// Somebody wants another leader.
+    pub(super) fn transfer(&mut self, now: Nanos, request: RequestId, to: Option<NodeId>) {
+        let clocks = self.clock.at(now);
+        if let Some(engine) = &mut self.engine {
+            engine.transfer(clocks, request, to);
+        }
+    }
+
+    /// Lets the engine do what it can.
+    pub(super) fn turn(&mut self, now: Nanos) -> Result<(), Fault> {
+        let clocks = self.clock.at(now);
+        let Some(engine) = &mut self.engine else { return Ok(()) };
+        let turned = engine.turn(clocks, &mut self.output);
+        engine.check();
+        turned
+    }
+
+    /// When the engine wants its next turn, whatever comes.
+    pub(super) fn wants_turn_at(&self, now: Nanos) -> Option<Nanos> {
+        let engine = self.engine.as_ref()?;
+        if engine.wants_turn() {
+            return Some(now + 1);
+        }
+        engine.next_timer().map(|instant| self.clock.moment_of(instant).max(now + 1))
+    }
+
+    /// Operations of the disk that were started since the last call.
+    pub(super) fn new_operations(&mut self) -> Vec<OpId> {
+        let mut operations = self.medium.in_flight();
+        operations.retain(|op| self.last_op.is_none_or(|last| *op > last));
+        self.last_op = operations.iter().copied().max().or(self.last_op);
+        operations
+    }
+
+    /// The engine from outside.
+    pub(super) fn view(&self) -> Option<View> {
+        let view = self.engine.as_ref()?.view();
+        let role = match view.role {
+            role if role.leads() => Role::Leader,
+            RoleView::Follower => Role::Follower,
+            _ => Role::Candidate,
+        };
+        Some(View {
+            role,
+            is_ready: view.role == RoleView::Leader,
+            epoch: view.epoch,
+            voted_for: view.voted_for,
+            leader: view.leader,
+            committed: Tip::of(&view.committed),
+            end: Tip::of(&view.end),
+            durable: view.durable.index,
+        })
+    }
+
+    /// Up to where readers may see.
+    pub(super) fn committed(&self) -> Option<Position> {
+        self.engine.as_ref().map(|engine| engine.committed().1)
+    }
+
+    /// Begins to read all events between two positions.
+    pub(super) fn read_all(&self, now: Nanos, after: Option<Position>) -> Option<Reading> {
+        let engine = self.engine.as_ref()?;
+        let (end, clocks) = (engine.committed().1, self.clock.at(now));
+        let cursor = engine.reader().all(AllQuery {
+            from: after.map_or(From::Start, From::After),
+            direction: Direction::Forwards,
+            count: None,
+            filter: Filter::All.compile(&Limits::TINY).expect("it has no bound to break"),
+            resolve_links: false,
+        });
+        Some(Box::pin(read_to_end(cursor, end, clocks)))
+    }
+}
+
+async fn read_to_end(
+    mut cursor: quorate_storage::read::AllCursor,
+    end: Position,
+    clocks: Now,
+) -> Result<Vec<Batch>, ReadError> {
+    let mut batches = Vec::new();
+    loop {
+        let batch = cursor.next(end, clocks.wall).await?;
+        let is_last = batch.progress != Progress::More;
+        batches.push(batch);
+        if is_last {
+            return Ok(batches);
+        }
+    }
+}
+
+/// Who a node is from its founding on.
+fn identity(index: usize, nodes: usize) -> Identity {
+    let member = |index: usize| Member {
+        node: id_of(index),
+        disk: disk_of(index),
+        name: name("n", index + 1),
+        zone: name("z", index + 1),
+    };
+    let members: Vec<Member> = (0..nodes).map(member).collect();
+    Identity {
+        log: LogId {
+            cluster: ClusterId::from_bytes([1; 16]),
+            group: GroupId::from_wire(1),
+            lineage: Lineage::from_bytes([2; 16]),
+        },
+        node: id_of(index),
+        disk: disk_of(index),
+        segment_bytes: Limits::TINY.segment_bytes,
+        stream_key: [4; 16],
+        members: Members::new(&members).expect("they differ, and are few"),
+    }
+}
+
+fn disk_of(index: usize) -> DiskId {
+    DiskId::from_bytes([10 + index as u8; 16])
+}
+
+fn name(prefix: &str, number: usize) -> Name {
+    Name::new(&format!("{prefix}{number}")).expect("it is short and plain")
+}
+
+/// A frame as the network carries it: to whom, and on which lane.
+pub(super) fn packet(outgoing: Outgoing) -> (usize, usize, Packet) {
+    let Outgoing { to, lane, head, payload } = outgoing;
+    let lane = match lane {
+        Lane::Control => 0,
+        Lane::Replication => 1,
+        Lane::Bulk => 2,
+    };
+    let mut reader = FrameReader::new(u32::MAX);
+    reader.buffer().extend_from_slice(&head);
+    reader.buffer().extend_from_slice(&payload);
+    let frame = reader.next_frame().expect("the engine makes good frames");
+    let frame = frame.expect("head and payload are all of it");
+    let bytes = head.len() + payload.len();
+    (to.get() as usize - 1, lane, Packet { frame, bytes })
+}
+
+/// What a frame says to the core.
+pub(super) fn peek(packet: &Packet) -> Option<Message> {
+    match PeerMessage::decode(&packet.frame) {
+        Ok(PeerMessage::Consensus { message, .. }) => Some(message),
+        _ => None,
+    }
+}
+
+/// Whether a node has found that the group is not what it should be.
+pub(super) const fn is_halt(fault: &Fault) -> bool {
+    matches!(fault, Fault::Halted(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_core::id::Epoch;
+    use quorate_core::message::LastEntry;
+    use quorate_net::wire::peer;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_of_which_one_bit_has_flipped_is_refused() {
+        let message = Message::PreVote { epoch: Epoch::from_wire(3), last: LastEntry::default() };
+        let mut good = Vec::new();
+        peer::encode_message(&mut good, GroupId::from_wire(1), &message);
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let mut reader = FrameReader::new(0);
+            reader.buffer().extend_from_slice(&bytes);
+            let taken = reader.next_frame();
+            assert!(!matches!(taken, Ok(Some(_))), "bit {bit}: {taken:?}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a reader sees of an engine whose disk does not make it wait.
+
+use quorate_core::id::Revision;
+use quorate_core::item;
+use quorate_core::limits::Limits;
+use quorate_core::store::filter::Filter;
+use quorate_core::time::Created;
+use quorate_node::engine::Engine;
+use quorate_storage::read::{AllQuery, Batch, Direction, From, Progress, ReadError, StreamQuery};
+
+use crate::history::{Logged, Violation};
+use crate::model::Model;
+
+/// All of `$all`.
+pub(crate) fn log(engine: &Engine, now: Created) -> Result<Vec<Logged>, Violation> {
+    let end = engine.committed().1;
+    let mut cursor = engine.reader().all(AllQuery {
+        from: From::Start,
+        direction: Direction::Forwards,
+        count: None,
+        filter: Filter::All.compile(&Limits::TINY).expect("it has no bound to break"),
+        resolve_links: false,
+    });
+    let mut log = Vec::new();
+    loop {
+        let batch = engine.io().block_on(cursor.next(end, now)).map_err(unreadable)?;
+        log.extend(events(&batch)?);
+        if batch.progress != Progress::More {
+            return Ok(log);
+        }
+    }
+}
+
+/// What a reader of a stream sees; `None` where it is not found or deleted for ever.
+pub(crate) fn stream(
+    engine: &Engine,
+    now: Created,
+    name: &str,
+) -> Result<Option<Vec<Logged>>, Violation> {
+    let end = engine.committed().1;
+    let mut cursor = engine.reader().stream(StreamQuery {
+        stream: name.to_owned(),
+        from: From::Start,
+        direction: Direction::Forwards,
+        count: None,
+        resolve_links: false,
+    });
+    let mut found = Vec::new();
+    loop {
+        match engine.io().block_on(cursor.next(end, now)) {
+            Ok(batch) => {
+                found.extend(events(&batch)?);
+                if batch.progress != Progress::More {
+                    return Ok(Some(found));
+                }
+            }
+            Err(ReadError::NotFound | ReadError::StreamDeleted) => return Ok(None),
+            Err(error) => return Err(unreadable(error)),
+        }
+    }
+}
+
+/// Each stream shows just those events of the log that its metadata leaves in sight.
+///
+/// - `streams`: what was found of each
+pub(crate) fn compare_streams(
+    names: &[&str],
+    streams: &[Option<Vec<Logged>>],
+    log: &[Logged],
+) -> Result<(), Violation> {
+    let mut model = Model::default();
+    log.iter().for_each(|event| model.apply(event));
+    for (name, found) in names.iter().zip(streams) {
+        let visible = model.visible(name, log);
+        if *found != visible {
+            let revisions = |events: &Option<Vec<Logged>>| {
+                let events = events.as_ref()?;
+                Some(events.iter().map(|event| event.revision).collect::<Vec<Revision>>())
+            };
+            let (found, visible) = (revisions(found), revisions(&visible));
+            let story = format!("{name} shows {found:?} instead of {visible:?}");
+            return Err(Violation { invariant: "stream reads", story });
+        }
+    }
+    Ok(())
+}
+
+/// What was written can't be read.
+pub(crate) fn unreadable(error: ReadError) -> Violation {
+    let story = format!("what an honest disk has kept can't be read: {error}");
+    Violation { invariant: "reads", story }
+}
+
+/// The events of a batch, their checksums verified.
+pub(crate) fn events(batch: &Batch) -> Result<Vec<Logged>, Violation> {
+    let wrong = |story: String| Violation { invariant: "reads", story };
+    let mut events = Vec::new();
+    for item in item::items(&batch.items) {
+        let item = item.map_err(|error| wrong(format!("a batch is malformed: {error}")))?;
+        let frame = item.frame;
+        let verified = frame.verify_content().and_then(|()| frame.verify_header());
+        verified.map_err(|error| wrong(format!("position {}: {error}", item.position)))?;
+        events.push(Logged {
+            position: item.position,
+            stream: frame.stream().to_owned(),
+            revision: frame.revision(),
+            id: frame.id(),
+            event_type: frame.event_type().to_owned(),
+            data: frame.data().to_vec(),
+            content: frame.content().to_vec(),
+        });
+    }
+    Ok(events)
+}
