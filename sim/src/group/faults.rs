@@ -3,7 +3,7 @@
 use quorate_storage::disk::simulated::{Fault, Survival};
 
 use super::World;
-use super::partition::{Shape, Way};
+use super::partition::{self, Shape, Way};
 use super::schedule::{Event, MICROS, MILLIS, Nanos};
 
 /// Strikes come up to so far apart.
@@ -40,8 +40,11 @@ impl World {
         times > 0 && self.faults.one_in(times)
     }
 
+    /// Where there is a leader, it is struck more often than others.
     fn any_node(&mut self) -> usize {
-        self.faults.index(self.nodes.len())
+        let any = self.faults.index(self.nodes.len());
+        let strikes_leader = self.faults.one_in(3);
+        self.leader().filter(|_| strikes_leader).map_or(any, |(leader, _)| leader)
     }
 
     fn until(&mut self, nanos_max: Nanos) -> Nanos {
@@ -64,7 +67,12 @@ impl World {
     fn strike_network(&mut self) {
         if self.comes(self.plan.cut) {
             let shape = *self.faults.pick(&Shape::ALL);
-            let ways = shape.ways(self.nodes.len(), &mut self.faults);
+            let nodes = self.nodes.len();
+            let mut ways = shape.ways(nodes, &mut self.faults);
+            if let Some((leader, _)) = self.leader().filter(|_| shape == Shape::Alone) {
+                ways =
+                    partition::ways(nodes).filter(|it| it.0 == leader || it.1 == leader).collect();
+            }
             self.cut(&ways);
             let until = self.until(self.plan.cut_time);
             self.note(format_args!("cut {shape:?} {ways:?} until {until}"));
@@ -143,6 +151,15 @@ impl World {
             self.coverage.hit("pause");
             self.note(format_args!("node {node} is paused until {until}"));
             self.nodes[node].paused_until = until;
+            if self.faults.coin() {
+                // And when it wakes up, what has happened meanwhile has not come in yet.
+                let nodes = self.nodes.len();
+                let ways: Vec<Way> =
+                    partition::ways(nodes).filter(|it| it.0 == node || it.1 == node).collect();
+                self.cut(&ways);
+                let whole = until + self.faults.below(60 * MILLIS);
+                self.queue.push(whole, Event::Mend(Mend::Ways(ways)));
+            }
             self.queue.push(until, Event::Mend(Mend::Resume(node)));
         }
     }

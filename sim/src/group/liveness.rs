@@ -64,9 +64,11 @@ impl World {
         self.heal();
         let mut nodes: Vec<usize> = (0..self.nodes.len()).collect();
         let spared = if self.plan.spares_all { nodes.len() } else { self.ghost.quorum };
+        let leader = self.leader().map(|(leader, _)| leader).filter(|_| self.faults.coin());
         while nodes.len() > spared {
-            let node = nodes.swap_remove(self.faults.index(nodes.len()));
-            self.broken.push(node);
+            let place = leader.and_then(|leader| nodes.iter().position(|node| *node == leader));
+            let place = place.unwrap_or_else(|| self.faults.index(nodes.len()));
+            self.broken.push(nodes.swap_remove(place));
         }
         nodes.sort_unstable();
         for node in self.broken.clone() {
@@ -100,7 +102,9 @@ impl World {
 
     fn break_for_good(&mut self, node: usize, how: Broken, healthy: &[usize]) {
         let count = self.nodes.len();
-        let other = *self.faults.pick(healthy);
+        let any = *self.faults.pick(healthy);
+        let leader = self.leader().map(|(leader, _)| leader);
+        let other = leader.filter(|leader| healthy.contains(leader)).unwrap_or(any);
         let cut = |is_cut: &dyn Fn(Way) -> bool| ways(count).filter(|way| is_cut(*way)).collect();
         let cuts: Vec<Way> = match how {
             Broken::Down => {
@@ -130,7 +134,7 @@ impl World {
     }
 
     /// Who leads a majority, where it serves. It may be a node that is broken in a way that lets it.
-    fn leader(&self) -> Option<(usize, Epoch)> {
+    pub(super) fn leader(&self) -> Option<(usize, Epoch)> {
         let views = || {
             let nodes = self.ghost.nodes.iter().enumerate();
             nodes.filter_map(|(node, observed)| observed.view.map(|view| (node, view)))

@@ -87,24 +87,34 @@ impl Plan {
         plan
     }
 
-    /// The plan of this seed for a deliberate break: every other one is a large group in the worst of
-    /// networks, where old and doubled messages are common.
+    /// The plan of this seed for a deliberate break. One in three is a large group in the worst of
+    /// networks, where old and doubled messages are common; one in three is a group whose nodes are
+    /// often paused, and wake up with what has come in meanwhile.
     #[must_use]
     pub fn hostile(seed: u64) -> Self {
-        let mut plan = Self::of(seed);
-        if seed % 2 == 1 {
-            let mut random = Random::stream(seed, "hostile plan");
-            plan = Self { nodes: 5, ..Self::calm(5, &mut random) };
-            plan.quality.mood = Mood::Packets;
-            plan.quality.lost = 10;
-            plan.quality.doubled = 4;
-            plan.quality.reordered = 4;
-            plan.quality.replayed = 2;
-            (plan.cut, plan.cut_time) = (12, 300 * MILLIS);
-            (plan.crash, plan.power_loss, plan.pause) = (40, 60, 60);
-            plan.transfer = 30;
+        let mut random = Random::stream(seed, "hostile plan");
+        match seed % 3 {
+            1 => {
+                let mut plan = Self::calm(5, &mut random);
+                plan.quality.mood = Mood::Packets;
+                plan.quality.lost = 10;
+                plan.quality.doubled = 4;
+                plan.quality.reordered = 4;
+                plan.quality.replayed = 2;
+                (plan.cut, plan.cut_time) = (12, 300 * MILLIS);
+                (plan.crash, plan.power_loss, plan.pause) = (40, 60, 60);
+                (plan.transfer, plan.think_time) = (30, 4 * MILLIS);
+                plan
+            }
+            2 => {
+                let mut plan = Self::calm(3, &mut random);
+                (plan.clients, plan.think_time) = (6, 4 * MILLIS);
+                (plan.pause, plan.cut, plan.cut_time) = (8, 12, 300 * MILLIS);
+                plan.chaos = 1_400 * MILLIS;
+                plan
+            }
+            _ => Self::of(seed),
         }
-        plan
     }
 
     /// A group without faults.
