@@ -10,8 +10,6 @@ use super::schedule::{Event, MICROS, MILLIS, Nanos};
 use crate::history::{End, Violation, Wish};
 use crate::world::{change, is_momentary};
 
-/// A client waits so long for an answer before it takes it for lost.
-const ANSWER_NANOS_MAX: Nanos = 400 * MILLIS;
 /// One client in so many never asks again.
 const GIVES_UP: u32 = 12;
 
@@ -140,7 +138,7 @@ impl World {
         };
         self.calls.insert(request, Call { client, node, kind });
         self.clients[client].call = Some(request);
-        self.client_at(client, self.now + ANSWER_NANOS_MAX);
+        self.client_at(client, self.now + self.plan.patience);
         let at = self.now + 20 * MICROS + self.schedule.below(300 * MICROS);
         self.queue.push(at, Event::Request { request });
         self.note(format_args!("client {client} asks node {node}: {request} {kind:?}"));

@@ -70,6 +70,8 @@ pub(super) struct Observed {
     pub(super) path: Vec<EntryId>,
     /// So many of them are on stable storage, without a gap.
     pub(super) durable: usize,
+    /// It has said that it removes its entries from these on, each in the epoch of a new leader.
+    pub(super) removals: Vec<(LogIndex, Epoch)>,
     /// The newest epoch in which it has promised anything to anybody.
     pub(super) spoken: Epoch,
 }

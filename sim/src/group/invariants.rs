@@ -42,7 +42,17 @@ pub(super) struct Turned {
 /// A disk was given something, or has made it durable.
 pub(super) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Violation> {
     match news {
-        News::Submitted(record) => log_matching::submitted(ghost, node, record),
+        News::Submitted(record) => {
+            // Another entry in its place was removed before.
+            let place = record.index.get() as usize - 1;
+            while let Some(known) = ghost.nodes[node].path.get(place)
+                && ghost.find(&record.chain) != Some(*known)
+                && !ghost.nodes[node].removals.is_empty()
+            {
+                truncation::carried_out(ghost, node)?;
+            }
+            log_matching::submitted(ghost, node, record)
+        }
         News::Durable(record) => {
             // What was removed while it was being written does not count any more.
             let place = record.index.get() as usize - 1;
@@ -75,6 +85,9 @@ pub(super) fn truncated(
 
 /// A node has taken a turn.
 pub(super) fn turned(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation> {
+    while !ghost.nodes[turned.node].removals.is_empty() {
+        truncation::carried_out(ghost, turned.node)?;
+    }
     if turned.before == Some(turned.after) {
         return Ok(());
     }

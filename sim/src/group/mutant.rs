@@ -12,10 +12,11 @@ use crate::world::Failure;
 const SEEDS: u64 = 200;
 /// Acknowledgements name an entry by its chain: what else is wrong with one does no harm as long as
 /// that is compared, and hardly any where it is not. A node whose disk has failed has stopped before
-/// it could vote. A log that is ahead of its node's promise is taken for a promise by a start.
-const HARMLESS: [CoreMutant; 4] = [
+/// it could vote. A leader whose reads could be stale steps down at the first message that tells it so. A log that is ahead of its node's promise is taken for a promise by a start.
+const HARMLESS: [CoreMutant; 5] = [
     CoreMutant::AcksByIndex,
     CoreMutant::DropsSession,
+    CoreMutant::ReusesRounds,
     CoreMutant::VotesAfterFailure,
     CoreMutant::WritesBeforeEpoch,
 ];

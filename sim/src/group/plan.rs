@@ -17,6 +17,8 @@ pub struct Plan {
     pub(super) clients: usize,
     /// A client waits up to so long between an answer and its next wish.
     pub(super) think_time: Nanos,
+    /// A client waits so long for an answer before it takes it for lost.
+    pub(super) patience: Nanos,
     pub(super) quality: Quality,
     pub(super) paces: Vec<Pace>,
     pub(super) clock_rates: Vec<u64>,
@@ -110,7 +112,7 @@ impl Plan {
                 let mut plan = Self::calm(3, &mut random);
                 (plan.clients, plan.think_time) = (6, 4 * MILLIS);
                 (plan.pause, plan.cut, plan.cut_time) = (8, 12, 300 * MILLIS);
-                plan.chaos = 1_400 * MILLIS;
+                (plan.chaos, plan.patience) = (1_400 * MILLIS, 80 * MILLIS);
                 plan
             }
             _ => Self::of(seed),
@@ -141,6 +143,7 @@ impl Plan {
             nodes,
             clients: 3 + random.index(4),
             think_time: *random.pick(&[8 * MILLIS, 25 * MILLIS, 60 * MILLIS]),
+            patience: *random.pick(&[80 * MILLIS, 200 * MILLIS, 400 * MILLIS]),
             quality,
             paces,
             clock_rates,

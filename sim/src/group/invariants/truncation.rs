@@ -7,7 +7,8 @@ use super::{Turned, broken};
 use crate::group::ghost::{Ghost, View};
 use crate::history::Violation;
 
-/// A node says that it removes its entries from this one on.
+/// A node says that it removes its entries from this one on. What the disk was given before that in
+/// the same turn is not known yet.
 pub(super) fn announced(
     ghost: &mut Ghost,
     node: usize,
@@ -15,10 +16,18 @@ pub(super) fn announced(
     after: &View,
 ) -> Result<(), Violation> {
     let before = ghost.nodes[node].view;
-    let story = format!("node {node} removes its log from entry {from} on: was {before:?}");
     if before.is_some_and(|before| from <= before.committed.index) {
+        let story = format!("node {node} removes its log from entry {from} on: was {before:?}");
         return Err(broken("what is committed stays", story));
     }
+    ghost.nodes[node].removals.push((from, after.epoch));
+    Ok(())
+}
+
+/// The oldest announced removal happens now.
+pub(super) fn carried_out(ghost: &mut Ghost, node: usize) -> Result<(), Violation> {
+    let (from, epoch) = ghost.nodes[node].removals.remove(0);
+    let story = format!("node {node} removes its log from entry {from} on");
     for id in ghost.truncate(node, from.get() - 1) {
         let entry = ghost.entry(id);
         let is_committed = ghost.committed_at(entry.index) == Some(id);
@@ -26,7 +35,7 @@ pub(super) fn announced(
             let story = format!("{story}; entry {} was committed", entry.index);
             return Err(broken("what is committed stays", story));
         }
-        if entry.epoch >= after.epoch {
+        if entry.epoch >= epoch {
             let story = format!("{story}; entry {} of epoch {}", entry.index, entry.epoch);
             return Err(broken("truncation makes room for a later reign", story));
         }
