@@ -404,6 +404,11 @@ impl Running {
         effects.push(Effect::RefuseRead { request, rejection: refusal });
     }
 
+    /// Appends that were taken and not answered.
+    fn pending_appends(&self) -> usize {
+        self.answers.count() + self.waiting.count() + self.consensus.pending_answers()
+    }
+
     fn serve_read(&self, request: RequestId, effects: &mut Effects) {
         let end = self.tail.committed().position;
         effects.push(Effect::ServeRead { request, end });
@@ -429,7 +434,7 @@ impl Running {
             assert!(self.waiting.count() == 0, "nobody waits for a node that does not lead");
         }
         let limits = &self.limits;
-        let appends = self.answers.count() + self.waiting.count();
+        let appends = self.pending_appends();
         assert!(appends <= limits.pending_appends_max as usize, "pending appends are bounded");
     }
 
