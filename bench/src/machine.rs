@@ -42,6 +42,11 @@ impl Machine {
         })
     }
 
+    /// Whether something else ran: then the floor is too high, and what is compared with it too good.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy_before_percent > BUSY_PERCENT
+    }
+
     /// Its processors' name and count, to go below a plot.
     pub(crate) fn short(&self) -> String {
         format!("{} processors ({}), Linux {}", self.processors, self.processor, self.kernel)

@@ -31,6 +31,7 @@ use crate::message::Message;
 use crate::mutant::{Mutant, Switch};
 use crate::notice::{Notice, StepDown};
 use crate::random::Random;
+use crate::request::{Outcome, Rejection};
 use crate::time::{Instant, Now};
 use crate::timing::Timing;
 use disk::OwnDisk;
@@ -39,6 +40,7 @@ use follower::Follower;
 use peer::{Peer, quorum_rtt_nanos};
 use promise::Promise;
 use quorum::Quorum;
+use reads::Asked;
 use reign::Reign;
 use remote::Remote;
 use transfer::Curious;
@@ -215,6 +217,14 @@ impl Consensus {
     pub(crate) fn pending_reads(&self) -> usize {
         match &self.role {
             Role::Leader(reign) => reign.reads.count(),
+            Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => 0,
+        }
+    }
+
+    /// Answers that wait until it is known that this node still leads.
+    pub(crate) fn pending_answers(&self) -> usize {
+        match &self.role {
+            Role::Leader(reign) => reign.reads.answers(),
             Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => 0,
         }
     }
@@ -426,9 +436,15 @@ impl Consensus {
         };
         effects.push(Effect::Notice(Notice::SteppedDown { epoch: reign.epoch, reason }));
         let mut reads = reign.reads;
-        for request in reads.drain() {
-            let rejection = crate::request::Rejection::NotLeader { leader: None };
-            effects.push(Effect::RefuseRead { request, rejection });
+        for asked in reads.drain() {
+            let rejection = Rejection::NotLeader { leader: None };
+            effects.push(match asked {
+                Asked::Read(request) => Effect::RefuseRead { request, rejection },
+                // Whatever it was, it did not write anything.
+                Asked::Answer(request, _) => {
+                    Effect::Reply { request, outcome: Outcome::Refused(rejection) }
+                }
+            });
         }
         self.keep_curious(reign.transfer);
         self.leader = None;

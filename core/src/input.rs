@@ -126,7 +126,7 @@ pub enum Input<'a> {
     },
     /// An entry is on stable storage. Writes may finish in any order.
     EntryWritten {
-        /// The epoch in which the write was asked for: a completion of an older one is void.
+        /// The entry's own epoch: a completion for an entry that has been replaced since is void.
         epoch: Epoch,
         /// Which entry.
         index: LogIndex,

@@ -233,6 +233,10 @@ impl Running {
         if core::mem::take(&mut self.turn_ended) {
             self.tail.release();
         }
+        // What is asked to be written must still be there when the shell looks: a later input of the
+        // same turn may bring another leader, whose entries take its place. Nobody does that to a
+        // node alone.
+        let may_submit = matches!(input, Input::EndTurn) || self.consensus.is_alone();
         let Self { consensus, tail, .. } = self;
         if let Input::HeadLoaded { .. }
         | Input::HeadUnreadable { .. }
@@ -285,7 +289,7 @@ impl Running {
                 self.turn_ended = true;
             }
         }
-        self.settle(now, effects);
+        self.settle(now, may_submit, effects);
     }
 
     /// Entries are made of what has gathered, while the disks have room for them.
@@ -317,7 +321,9 @@ impl Running {
 
     /// Takes in what has changed in the agreement: first that this node leads no more, then what is
     /// committed.
-    fn settle(&mut self, now: Now, effects: &mut Effects) {
+    ///
+    /// - `may_submit`: whether entries may be handed to the disk now
+    fn settle(&mut self, now: Now, may_submit: bool, effects: &mut Effects) {
         let reign = self.consensus.reign();
         if reign != self.reign {
             if self.reign.is_some() {
@@ -326,7 +332,9 @@ impl Running {
             self.reign = reign;
             self.told_ready = false;
         }
-        self.consensus.submit(&mut self.tail, effects);
+        if may_submit {
+            self.consensus.submit(&mut self.tail, effects);
+        }
         // What is not at the disk yet can't be read there.
         let committed = self.consensus.committed().min(self.tail.submitted());
         if committed > self.tail.committed().index {
@@ -396,6 +404,11 @@ impl Running {
         effects.push(Effect::RefuseRead { request, rejection: refusal });
     }
 
+    /// Appends that were taken and not answered.
+    fn pending_appends(&self) -> usize {
+        self.answers.count() + self.waiting.count() + self.consensus.pending_answers()
+    }
+
     fn serve_read(&self, request: RequestId, effects: &mut Effects) {
         let end = self.tail.committed().position;
         effects.push(Effect::ServeRead { request, end });
@@ -421,7 +434,7 @@ impl Running {
             assert!(self.waiting.count() == 0, "nobody waits for a node that does not lead");
         }
         let limits = &self.limits;
-        let appends = self.answers.count() + self.waiting.count();
+        let appends = self.pending_appends();
         assert!(appends <= limits.pending_appends_max as usize, "pending appends are bounded");
     }
 

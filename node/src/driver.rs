@@ -214,7 +214,7 @@ impl Driver {
         }
         drop(calls);
         for (request, result) in output.transfers.drain(..) {
-            self.transferred(now, self.take_transfer(request), result, epoch);
+            self.transferred(now, request, result, epoch);
         }
         for outgoing in output.sends.drain(..) {
             self.links.send(outgoing);
@@ -370,12 +370,15 @@ impl Driver {
         let _told = stopping.wait_for(|stopping| *stopping).await;
     }
 
-    /// Takes no more calls, and waits until those under way are answered and all streams have
-    /// ended, or `patience` is over. The loop must go on meanwhile.
+    /// Gives the lead away where the node has it; then takes no more calls, and waits until those
+    /// under way are answered and all streams have ended, or `patience` is over. The loop must go on
+    /// meanwhile.
     pub async fn stop(&self, patience: Duration) {
+        let deadline = tokio::time::Instant::now() + patience;
+        // Where nobody takes over there is an election, as if the node had failed.
+        let _elapsed = tokio::time::timeout_at(deadline, self.hand_over()).await;
         self.stopping.send_replace(true);
         self.shared.health.enter(Phase::Stopping);
-        let deadline = tokio::time::Instant::now() + patience;
         while self.streams.get() > 0 && tokio::time::Instant::now() < deadline {
             tokio::time::sleep(STOP_POLL).await;
         }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::{self, ExitCode};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -25,9 +26,12 @@ enum Command {
     /// Run worlds from seeds, those that once failed before all others; a promise that is broken
     /// ends it with the command that repeats it.
     Run {
-        /// Seeds 0 up to this one.
+        /// So many seeds, from `first` on.
         #[arg(long, default_value_t = 0)]
         seeds: u64,
+        /// The first of them.
+        #[arg(long, default_value_t = 0)]
+        first: u64,
         /// Seeds that nobody has run before.
         #[arg(long, default_value_t = 0)]
         fresh: u64,
@@ -122,16 +126,19 @@ impl World {
 }
 
 fn main() -> ExitCode {
+    name_seeds_in_panics();
     let passed = match Arguments::parse().command {
         Command::Run { seed: Some(seed), trace, mutant: Some(mutant), .. } => {
             run_mutant(&mutant, seed, trace)
         }
         Command::Run { seed: Some(seed), trace, world, .. } => run_seeds(world, &[seed], trace),
-        Command::Run { seeds, fresh, world, .. } => {
-            let first = fresh_seed();
+        Command::Run { seeds, first, fresh, world, .. } => {
+            let fresh_first = fresh_seed();
             let remembered = REMEMBERED.iter().map(|(seed, _)| *seed);
-            let all: Vec<u64> =
-                remembered.chain(0..seeds).chain((0..fresh).map(|at| first + at)).collect();
+            let all: Vec<u64> = remembered
+                .chain(first..first + seeds)
+                .chain((0..fresh).map(|at| fresh_first + at))
+                .collect();
             run_seeds(world, &all, false)
         }
         Command::Twice { seeds } => twice(seeds),
@@ -151,9 +158,38 @@ fn run_seeds(worlds: Worlds, seeds: &[u64], trace: bool) -> bool {
     })
 }
 
+/// The seed that runs now, for an assertion that fails.
+static RUNNING: Mutex<Option<(World, u64)>> = Mutex::new(None);
+
+/// Sees to it that an assertion that fails says which seed it was, too.
+fn name_seeds_in_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Ok(running) = RUNNING.lock()
+            && let Some((world, seed)) = *running
+        {
+            println!("seed {seed}: {panic}\n{}", again(world, seed));
+        }
+        default(panic);
+    }));
+}
+
+fn note_running(world: World, seed: u64) {
+    *RUNNING.lock().unwrap_or_else(PoisonError::into_inner) = Some((world, seed));
+}
+
+/// The command that repeats a seed.
+fn again(world: World, seed: u64) -> String {
+    let world = world.name();
+    format!(
+        "again with: cargo run --package quorate-sim -- run --world {world} --seed {seed} --trace"
+    )
+}
+
 fn run_nodes(seeds: &[u64], trace: bool) -> bool {
     let (mut totals, mut hash) = (Summary::default(), 0_u64);
     for seed in seeds {
+        note_running(World::One, *seed);
         match world::run(*seed, Plan::of(*seed), None, trace) {
             Ok(summary) => {
                 totals += summary;
@@ -170,6 +206,7 @@ fn run_groups(seeds: &[u64], trace: bool) -> bool {
     let (mut totals, mut hash) = (group::Summary::default(), 0_u64);
     let start = std::time::Instant::now();
     for seed in seeds {
+        note_running(World::Group, *seed);
         match group::run(*seed, group::plan::Plan::of(*seed), None, trace) {
             Ok(summary) => {
                 totals += &summary;
@@ -211,11 +248,7 @@ fn run_mutant(name: &str, seed: u64, trace: bool) -> bool {
 
 fn complain(world: World, failure: &Failure) -> bool {
     println!("{failure}");
-    println!(
-        "again with: cargo run --package quorate-sim -- run --world {} --seed {} --trace",
-        world.name(),
-        failure.seed
-    );
+    println!("{}", again(world, failure.seed));
     false
 }
 

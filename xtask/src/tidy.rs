@@ -7,6 +7,7 @@ mod links;
 mod lockfile;
 mod names;
 mod promises;
+mod protocol;
 mod rust;
 mod size;
 
@@ -17,7 +18,7 @@ use crate::tree::{Finding, Tree};
 
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [(&str, Rule); 9] = [
+const RULES: [(&str, Rule); 10] = [
     ("layers", layers::check),
     ("core is pure", layers::check_core),
     ("rust", rust::check),
@@ -26,6 +27,7 @@ const RULES: [(&str, Rule); 9] = [
     ("links", links::check),
     ("lockfile", lockfile::check),
     ("promises", promises::check),
+    ("protocol", protocol::check),
     ("machine paths", promises::check_machine_paths),
 ];
 

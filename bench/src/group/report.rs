@@ -59,12 +59,16 @@ impl<T: Serialize> Report<T> {
     /// Prints the conditions, what `body` prints, and the marks; or one object.
     pub(super) fn print(&self, common: &Common, body: impl FnOnce(&T)) -> serde_json::Result<()> {
         common.output.print(self, || {
-            println!("group   {} of three nodes in three zones", self.figure);
+            let nodes =
+                if common.uri.is_some() { "a running group" } else { "three nodes in three zones" };
+            println!("group   {} of {nodes}", self.figure);
             println!("machine {}", self.machine);
             println!("load    {}", self.load);
             body(&self.found);
+            let but =
+                if self.machine.is_busy() { ": does not count, the machine was BUSY" } else { "" };
             for mark in &self.marks {
-                println!("{}", mark.line());
+                println!("{}{but}", mark.line());
             }
         })
     }

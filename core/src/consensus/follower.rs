@@ -94,7 +94,8 @@ impl Follower {
             }
             Place::Other => return diverged(batch, batch.previous.index, effects),
         }
-        if batch.session > self.session {
+        let is_probe = batch.session > self.session;
+        if is_probe {
             self.session = batch.session;
             self.matched = batch.previous;
         }
@@ -108,7 +109,10 @@ impl Follower {
         if matched.index > self.matched.index {
             self.matched = matched;
         }
-        self.ack_due = true;
+        // What is still to be written is acknowledged once it is. A leader waits for more than that
+        // only at the beginning of a session; heartbeats tell it of all else.
+        let written = matched.index <= disk.durable().index;
+        self.ack_due |= is_probe || written || mutants.is(Mutant::AcksBeforeWrite);
     }
 
     /// Takes in one entry, whose place is known to be right. Gives whether it is in the log now.

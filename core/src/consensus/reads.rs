@@ -1,31 +1,50 @@
-//! Linearizable reads: a leader serves them once a majority has shown that it still leads.
+//! Linearizable reads, and answers that tell of the state of a stream: a leader gives them once a
+//! majority has shown that it still leads.
 //!
-//! One round of heartbeats serves all reads that waited when it was sent (read-index, Raft thesis
+//! A refusal such as "the stream is at 7" is a read, too: a leader that was deposed without knowing
+//! it would tell of a state that is long gone. One round of heartbeats serves all reads that waited when it was sent (read-index, Raft thesis
 //! §6.4). Rounds are never used twice: an answer to an earlier one proves nothing of now.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::id::{RequestId, Round};
+use crate::request::Outcome;
 
-/// Reads that wait.
+/// What waits for a round.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// A read.
+    Read(RequestId),
+    /// What a client will be told of its append.
+    Answer(RequestId, Outcome),
+}
+
+/// All that waits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
     /// For the next round.
-    waiting: Vec<RequestId>,
+    waiting: Vec<Asked>,
     /// For answers to a round.
-    asked: VecDeque<(Round, RequestId)>,
+    asked: VecDeque<(Round, Asked)>,
+    answers: usize,
 }
 
 impl Reads {
-    /// How many wait.
+    /// How many reads wait.
     pub(crate) fn count(&self) -> usize {
-        self.waiting.len() + self.asked.len()
+        self.waiting.len() + self.asked.len() - self.answers
+    }
+
+    /// How many answers wait.
+    pub(crate) const fn answers(&self) -> usize {
+        self.answers
     }
 
     /// One more.
-    pub(crate) fn push(&mut self, request: RequestId) {
-        self.waiting.push(request);
+    pub(crate) fn push(&mut self, asked: Asked) {
+        self.answers += usize::from(matches!(asked, Asked::Answer(..)));
+        self.waiting.push(asked);
     }
 
     /// Whether a round is wanted: some wait, and none is under way that others wait for.
@@ -35,24 +54,23 @@ impl Reads {
 
     /// A round begins.
     pub(crate) fn ask(&mut self, round: Round) {
-        self.asked.extend(self.waiting.drain(..).map(|request| (round, request)));
+        self.asked.extend(self.waiting.drain(..).map(|asked| (round, asked)));
     }
 
-    /// A majority has answered this round. Gives the next read that can be served.
-    pub(crate) fn answered(&mut self, round: Round) -> Option<RequestId> {
-        let (asked, request) = *self.asked.front()?;
-        if asked > round {
+    /// A majority has answered this round. Gives the next that waited for it.
+    pub(crate) fn answered(&mut self, round: Round) -> Option<Asked> {
+        if self.asked.front()?.0 > round {
             return None;
         }
-        self.asked.pop_front();
-        Some(request)
+        let (_, asked) = self.asked.pop_front()?;
+        self.answers -= usize::from(matches!(asked, Asked::Answer(..)));
+        Some(asked)
     }
 
     /// Gives all of them up.
-    pub(crate) fn drain(&mut self) -> impl Iterator<Item = RequestId> {
-        let asked = core::mem::take(&mut self.asked);
-        let waiting = core::mem::take(&mut self.waiting);
-        asked.into_iter().map(|(_, request)| request).chain(waiting)
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Asked> {
+        let Self { waiting, asked, .. } = core::mem::take(self);
+        asked.into_iter().map(|(_, asked)| asked).chain(waiting)
     }
 }
 
@@ -86,15 +104,18 @@ mod tests {
     fn reads_wait_for_their_own_round() {
         let (first, second) = (RequestId::from_wire(1), RequestId::from_wire(2));
         let mut reads = Reads::default();
-        reads.push(first);
+        reads.push(Asked::Read(first));
         assert!(reads.wants_round());
         reads.ask(Round::from_wire(7));
-        reads.push(second);
+        let refused = Outcome::Refused(crate::request::Rejection::StreamDeleted);
+        reads.push(Asked::Answer(second, refused.clone()));
+        assert_eq!((reads.count(), reads.answers()), (1, 1));
         assert!(!reads.wants_round(), "one round at a time");
         assert_eq!(reads.answered(Round::from_wire(6)), None);
-        assert_eq!(reads.answered(Round::from_wire(7)), Some(first));
+        assert_eq!(reads.answered(Round::from_wire(7)), Some(Asked::Read(first)));
         assert_eq!(reads.answered(Round::from_wire(7)), None);
         assert!(reads.wants_round());
-        assert_eq!(reads.drain().collect::<Vec<_>>(), [second]);
+        assert_eq!(reads.drain().collect::<Vec<_>>(), [Asked::Answer(second, refused)]);
+        assert_eq!((reads.count(), reads.answers()), (0, 0));
     }
 }

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::reads::{self, Reads};
+use super::reads::{self, Asked, Reads};
 use super::remote::Remote;
 use super::transfer::Transfer;
 use super::{Consensus, Role, commit};
@@ -13,6 +13,7 @@ use crate::log::tail::Tail;
 use crate::message::{Message, Progress, Tip};
 use crate::mutant::Mutant;
 use crate::notice::{Notice, StepDown};
+use crate::request::Outcome;
 
 /// A node's reign.
 #[derive(Clone, Debug)]
@@ -67,7 +68,7 @@ impl Reign {
             self.epoch.get(),
             self.epoch_record.get(),
             self.round.get(),
-            self.reads.count() as u64,
+            (self.reads.count() + self.reads.answers()) as u64,
             self.transfer.map_or(0, |transfer| transfer.to().get()),
             self.told.get(),
         ]);
@@ -169,16 +170,25 @@ impl Consensus {
         let rounds = reign.remotes.iter().map(|remote| remote.round);
         let reached =
             if without { reign.round } else { reads::reached(rounds, others, reign.round) };
-        while let Some(request) = reign.reads.answered(reached) {
-            effects.push(Effect::ServeRead { request, end });
+        while let Some(asked) = reign.reads.answered(reached) {
+            effects.push(match asked {
+                Asked::Read(request) => Effect::ServeRead { request, end },
+                Asked::Answer(request, outcome) => Effect::Reply { request, outcome },
+            });
         }
     }
 
     /// A client wants to read all that was acknowledged before now.
     pub(crate) fn read(&mut self, request: RequestId) {
         if let Role::Leader(reign) = &mut self.role {
-            reign.reads.push(request);
+            reign.reads.push(Asked::Read(request));
         }
+    }
+
+    /// A client is to be told of the state of a stream, if this node still leads.
+    pub(crate) fn confirm(&mut self, request: RequestId, outcome: Outcome) {
+        let Role::Leader(reign) = &mut self.role else { unreachable!("only a leader decides") };
+        reign.reads.push(Asked::Answer(request, outcome));
     }
 
     /// A follower has said how far it is.

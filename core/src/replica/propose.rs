@@ -44,7 +44,7 @@ impl Running {
         if self.consensus.disk.is_full() {
             return Err(Rejection::DiskFull);
         }
-        let appends = self.answers.count() + self.waiting.count();
+        let appends = self.pending_appends();
         let bytes = self.tail.pending_bytes() + self.waiting.bytes() + proposal_bytes(proposal);
         let overloaded = appends >= self.limits.pending_appends_max as usize
             || bytes > u64::from(self.limits.pending_bytes_max);
@@ -123,7 +123,8 @@ impl Running {
         Answer::Settled(Outcome::Appended(Appended { first, last, position, duplicate: true }))
     }
 
-    /// Tells a client, once what the answer rests on is committed.
+    /// Tells a client, once what the answer rests on is committed, and it is sure that no other leader
+    /// has changed it.
     fn answer(
         &mut self,
         target: &Target<'_>,
@@ -146,7 +147,14 @@ impl Running {
             }),
             Answer::Written { .. } => unreachable!("what gathers is not committed"),
         };
-        effects.push(Effect::Reply { request, outcome });
+        // That an event was written stays true; all else tells of a state that another leader may
+        // have changed.
+        let stays_true = matches!(outcome, Outcome::Appended(Appended { duplicate: true, .. }));
+        if stays_true || self.consensus.is_alone() {
+            effects.push(Effect::Reply { request, outcome });
+        } else {
+            self.consensus.confirm(request, outcome);
+        }
     }
 
     pub(super) fn head_loaded(

@@ -35,6 +35,8 @@ pub(super) enum Call {
         /// When it came.
         begun: Instant,
     },
+    /// The node stops, and wants another to lead first.
+    HandOver(oneshot::Sender<()>),
     /// A read that waits for the position up to which it may see.
     Read(oneshot::Sender<Result<Position, Rejection>>),
 }

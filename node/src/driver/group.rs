@@ -6,10 +6,10 @@ use std::rc::Rc;
 use quorate_core::id::{NodeId, RequestId};
 use quorate_core::log::entry::LogEnd;
 use quorate_core::request::TransferError;
-use quorate_core::time::{Instant, Now};
+use quorate_core::time::Now;
 use quorate_net::wire::{CallId, ErrorCode, LeaderHint, MemberAddress, Reply};
 use quorate_net::{Frame, WireError};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::Driver;
 use super::calls::Call;
@@ -118,15 +118,38 @@ impl Driver {
         })
     }
 
+    /// Gives the lead to whoever is best, where this node has it; waits until that has come to an
+    /// end.
+    pub(super) async fn hand_over(&self) {
+        let leads = self.engine.borrow().view().role.leads();
+        if !leads || self.identity.members.len() == 1 {
+            return;
+        }
+        let (done, ended) = oneshot::channel();
+        let request = self.calls.borrow_mut().insert(Call::HandOver(done));
+        self.engine.borrow_mut().transfer(self.now(), request, None);
+        self.wakeup.want();
+        // The sender is dropped only with the driver.
+        let _told = ended.await;
+    }
+
     /// A transfer has come to its end.
     pub(super) fn transferred(
         &self,
         now: Now,
-        call: (Rc<Outbox>, CallId, Instant),
+        request: RequestId,
         result: Result<NodeId, TransferError>,
         epoch: u64,
     ) {
-        let (outbox, call, begun) = call;
+        let (outbox, call, begun) = match self.calls.borrow_mut().take(request) {
+            Call::Transfer { outbox, call, begun } => (outbox, call, begun),
+            Call::HandOver(done) => {
+                // Whoever waited may have lost patience.
+                let _waited = done.send(());
+                return;
+            }
+            Call::Change { .. } | Call::Read(_) => unreachable!("only a transfer ends so"),
+        };
         match result {
             Ok(to) => {
                 let nanos = now.monotonic.nanos().saturating_sub(begun.nanos());
@@ -148,14 +171,6 @@ impl Driver {
                 outbox.fail(Some(call), ErrorCode::NotLeader, &message);
             }
             Err(error) => outbox.fail(Some(call), ErrorCode::InvalidRequest, &error.to_string()),
-        }
-    }
-
-    /// A request's number, for the calls that need one before they are kept.
-    pub(super) fn take_transfer(&self, request: RequestId) -> (Rc<Outbox>, CallId, Instant) {
-        match self.calls.borrow_mut().take(request) {
-            Call::Transfer { outbox, call, begun } => (outbox, call, begun),
-            Call::Change { .. } | Call::Read(_) => unreachable!("only a transfer ends so"),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 
 const MEASURE_EVERY_NANOS: u64 = 1_000_000_000;
 /// A member that has said nothing for longer is not reachable.
-const REACHABLE_MS: u64 = 2_000;
+const REACHABLE_MS: u64 = 1_500;
 
 impl Driver {
     /// How the node is.
@@ -83,14 +83,15 @@ impl Driver {
         let since = |heard: Instant| now.saturating_sub(heard.nanos()) / 1_000_000;
         let last_contact_ms = peer.heard.map(since);
         let (durable, committed) = peer.progress.unwrap_or_default();
+        let reachable = peer.up && last_contact_ms.is_some_and(|ms| ms < REACHABLE_MS);
         MemberSight {
             role: if view.leader == Some(peer.node) { Role::Leader } else { Role::Follower },
             durable: durable.get(),
             committed: committed.get(),
             known: peer.progress.is_some(),
-            rtt_us: peer.rtt_nanos.map(|nanos| nanos / 1000),
+            rtt_us: peer.rtt_nanos.filter(|_| reachable).map(|nanos| nanos / 1000),
             last_contact_ms,
-            reachable: peer.up && last_contact_ms.is_some_and(|ms| ms < REACHABLE_MS),
+            reachable,
             disk: "",
         }
     }

@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn mistakes_are_noticed() {
         for mutant in QUICK.map(GroupMutant::Core) {
-            let caught = (0..8).find_map(|seed| mutant.is_caught(seed));
+            let caught = (0..32).find_map(|seed| mutant.is_caught(seed));
             let failure = caught.unwrap_or_else(|| panic!("{mutant:?} was never noticed"));
             println!("{mutant:?}: {failure}");
         }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
 use crate::group::PATIENCE;
@@ -159,6 +159,7 @@ impl Said {
 pub(crate) async fn run(arguments: &[&str]) -> Output {
     let mut command = Command::new(PROGRAM);
     command.args(arguments).stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
-    output.expect("the program was built with the tests")
+    let (ended, output) = oneshot::channel();
+    std::thread::spawn(move || ended.send(command.output()));
+    output.await.expect("the thread sends").expect("the program was built with the tests")
 }
