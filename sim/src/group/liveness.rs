@@ -26,7 +26,7 @@ const EQUAL_NANOS_MAX: Nanos = 8_000 * MILLIS;
 
 /// How a node stays broken while the others must work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Broken {
+pub(super) enum Broken {
     /// Its process is away.
     Down,
     /// It is alone.
@@ -62,9 +62,17 @@ impl World {
     /// Ends the faults of a majority. It must get to work, whatever the others do.
     pub(super) fn recover_in_part(&mut self) -> Result<(), Violation> {
         self.heal();
+        if self.plan.leader_stays.is_some() {
+            // Clients get their answers first, so that nothing is under way when it breaks.
+            self.is_closing = true;
+            self.pass_until(self.now + STAY_NANOS)?;
+        }
         let mut nodes: Vec<usize> = (0..self.nodes.len()).collect();
         let spared = if self.plan.spares_all { nodes.len() } else { self.ghost.quorum };
-        let leader = self.leader().map(|(leader, _)| leader).filter(|_| self.faults.coin());
+        let leader = self
+            .leader()
+            .map(|(leader, _)| leader)
+            .filter(|_| self.plan.leader_stays.is_some() || self.faults.coin());
         while nodes.len() > spared {
             let place = leader.and_then(|leader| nodes.iter().position(|node| *node == leader));
             let place = place.unwrap_or_else(|| self.faults.index(nodes.len()));
@@ -72,9 +80,13 @@ impl World {
         }
         nodes.sort_unstable();
         for node in self.broken.clone() {
-            let how = *self.faults.pick(&Broken::ALL);
+            let drawn = *self.faults.pick(&Broken::ALL);
+            let how = self.plan.leader_stays.unwrap_or(drawn);
             self.note(format_args!("node {node} stays broken: {how:?}"));
             self.break_for_good(node, how, &nodes);
+        }
+        if self.plan.leader_stays.is_some() {
+            self.must_stay(&nodes)?;
         }
         self.must_elect(&nodes)?;
         self.must_answer(&nodes)?;
@@ -179,7 +191,7 @@ impl World {
     /// still do so once or twice, and it may itself give the lead to a better one.
     fn must_stay(&mut self, nodes: &[usize]) -> Result<(), Violation> {
         // Where nothing is written, all logs are equally good, and nothing else holds a node back.
-        let is_quiet = self.faults.coin();
+        let is_quiet = self.faults.coin() || self.plan.leader_stays.is_some();
         self.is_closing = is_quiet;
         let transfers = self.coverage.count("transfer begun");
         let mut changes = 0;

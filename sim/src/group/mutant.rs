@@ -79,7 +79,7 @@ mod tests {
     /// Noticed within the first few seeds; `quorate-sim mutants` has the others, which take longer.
     const QUICK: [CoreMutant; 8] = [
         CoreMutant::VotesTwice,
-        CoreMutant::VotesBeforeWrite,
+        CoreMutant::ServesBeforeReady,
         CoreMutant::ForgetsVote,
         CoreMutant::AcksBeforeWrite,
         CoreMutant::CommitsOldEpochs,

@@ -4,6 +4,7 @@ use quorate_storage::disk::simulated::Random;
 
 use super::clock::TRUE_RATE;
 use super::disk::Pace;
+use super::liveness::Broken;
 use super::network::{Mood, Quality};
 use super::schedule::{MICROS, MILLIS, Nanos};
 
@@ -48,6 +49,9 @@ pub struct Plan {
     pub(super) lost_answer: u32,
     /// In so many zones a leader is wanted more than in the others.
     pub(super) wanted_zones: usize,
+    /// After the faults the leader stays broken so, and nothing is written; else it is drawn who
+    /// stays broken, and how.
+    pub(super) leader_stays: Option<Broken>,
     /// After the faults all nodes are healthy at once, and not only a majority.
     pub(super) spares_all: bool,
 }
@@ -89,13 +93,14 @@ impl Plan {
         plan
     }
 
-    /// The plan of this seed for a deliberate break. One in three is a large group in the worst of
-    /// networks, where old and doubled messages are common; one in three is a group whose nodes are
-    /// often paused, and wake up with what has come in meanwhile.
+    /// The plan of this seed for a deliberate break. One in four is a large group in the worst of
+    /// networks, where old and doubled messages are common; one in four is a group whose nodes are
+    /// often paused, and wake up with what has come in meanwhile; and one in four is a quiet group
+    /// whose leader is deaf or has lost a link.
     #[must_use]
     pub fn hostile(seed: u64) -> Self {
         let mut random = Random::stream(seed, "hostile plan");
-        match seed % 3 {
+        match seed % 4 {
             1 => {
                 let mut plan = Self::calm(5, &mut random);
                 plan.quality.mood = Mood::Packets;
@@ -113,6 +118,14 @@ impl Plan {
                 (plan.clients, plan.think_time) = (6, 4 * MILLIS);
                 (plan.pause, plan.cut, plan.cut_time) = (8, 12, 300 * MILLIS);
                 (plan.chaos, plan.patience) = (1_400 * MILLIS, 80 * MILLIS);
+                plan
+            }
+            3 => {
+                let mut plan = Self::calm(3, &mut random);
+                plan.quality.mood = Mood::Packets;
+                plan.chaos = 500 * MILLIS;
+                plan.spares_all = false;
+                plan.leader_stays = Some(*random.pick(&[Broken::Deaf, Broken::OneLink]));
                 plan
             }
             _ => Self::of(seed),
@@ -167,6 +180,7 @@ impl Plan {
             transfer: 0,
             lost_answer: 0,
             wanted_zones: if random.one_in(4) { 1 + random.index(2) } else { 0 },
+            leader_stays: None,
             spares_all: random.one_in(4),
         }
     }
