@@ -137,10 +137,12 @@ pub(crate) fn append(
         (Expected::Any | Expected::StreamExists, _) => weak(state, expected, frames, evidence),
         (Expected::NoStream, None) => Decision::Write,
         (Expected::NoStream, Some(last)) => {
-            // The retry of what revived a deleted stream finds its events where it began anew.
+            // The retry of what revived a deleted stream finds its events where it began anew; or,
+            // where it was deleted again since, wherever its first attempt has put them.
             let first = event::accepted(frames).next().expect("count is not zero");
-            let revived = evidence.find(first.id()).is_some_and(|it| it.revision == state.begins);
-            let from = if revived { state.begins } else { Revision::FIRST };
+            let found = evidence.find(first.id());
+            let own = found.filter(|it| it.revision == state.begins || evidence.is_retry_of(it));
+            let from = own.map_or(Revision::FIRST, |it| it.revision);
             strong(state, expected, from, last, frames, count, evidence)
         }
         (Expected::Exact(revision), Some(last)) if revision < last => {
@@ -229,15 +231,15 @@ fn strong(
                 let actual = state.last;
                 return Decision::Refuse(Rejection::CorruptedIdempotency { actual });
             }
-            Place::Elsewhere if state.holds(expected) => return Decision::Write,
             // Its first attempt may have revived the stream somewhere behind.
             Place::Elsewhere
                 if expected == Expected::NoStream
-                    && state.begins > Revision::FIRST
+                    && (state.deleted || state.begins > Revision::FIRST)
                     && evidence.has_forgotten() =>
             {
                 return Decision::Refuse(Rejection::RetryExpired);
             }
+            Place::Elsewhere if state.holds(expected) => return Decision::Write,
             Place::Elsewhere => return state.wrong_revision(expected),
         }
         revision = revision.next();
@@ -261,6 +263,11 @@ impl<'a> Evidence<'a> {
     /// Whether the window may have lost the first attempt of this retry.
     fn has_forgotten(&self) -> bool {
         self.retry_since.is_some_and(|since| since < self.recent.floor())
+    }
+
+    /// Whether an event was written since the first attempt of this retry, and so by it.
+    fn is_retry_of(&self, event: &Recent) -> bool {
+        self.retry_since.is_some_and(|since| event.position >= since)
     }
 
     /// Whether this event has this revision in a stream that ends at `last`.

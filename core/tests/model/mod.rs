@@ -150,8 +150,11 @@ impl View<'_> {
             Expected::NoStream if self.last.is_none() => self.write_or_wrong(),
             Expected::NoStream => {
                 let first = self.recent(&wish.stream, wish.ids[0]);
-                let revived = first.is_some_and(|event| event.revision.get() == self.begins);
-                self.compare(if revived { self.begins } else { 0 })
+                let own = first.filter(|event| {
+                    let retried = wish.retry_since.is_some_and(|since| event.position >= since);
+                    event.revision.get() == self.begins || retried
+                });
+                self.compare(own.map_or(0, |event| event.revision.get()))
             }
             Expected::Exact(revision) if Some(revision) < self.last => {
                 self.compare(revision.get() + 1)
@@ -169,7 +172,7 @@ impl View<'_> {
             duplicate(there[0].revision, there[matching - 1])
         } else if matching > 0 {
             self.corrupted()
-        } else if none && !self.deleted && self.begins > 0 && self.forgotten {
+        } else if none && (self.deleted || self.begins > 0) && self.forgotten {
             refuse(Rejection::RetryExpired)
         } else {
             self.write_or_wrong()
