@@ -1,7 +1,11 @@
 //! Seeds that once broke a promise. They are run for ever, before all others.
 
 /// Each with what went wrong.
-pub const REMEMBERED: [(u64, &str); 1] = [(
-    1_795_461_536_811_660_367,
-    "a delete with an exact revision, sent again after its id was forgotten, was done twice",
-)];
+pub const REMEMBERED: [(u64, &str); 3] = [
+    (
+        1_795_461_536_811_660_367,
+        "a delete with an exact revision, sent again after its id was forgotten, was done twice",
+    ),
+    (4245, "a leader that was deposed without knowing it refused by a state that was long gone"),
+    (10_757, "an append that expects no stream was written again after the stream was deleted"),
+];
