@@ -8,22 +8,28 @@ use std::cell::{Cell, RefCell};
 
 use bytes::Bytes;
 use quinn::{SendStream, WriteError};
+use quorate_core::limits::Limits;
 use quorate_net::wire::peer::Lane;
 use tokio::sync::Notify;
 
 /// Votes and heartbeats are some hundred bytes.
 const CONTROL_BYTES_MAX: usize = 1 << 20;
-/// As much as waits for a majority at most by default, beside what is under way.
-const REPLICATION_BYTES_MAX: usize = 64 << 20;
-/// The engine reads old entries only as fast as they are sent.
-const BULK_BYTES_MAX: usize = 8 << 20;
+/// More than the core ever has under way to one follower: `follower_bytes_max`, and one entry of the
+/// longest kind. It holds back by itself before a lane is full, or a follower that catches up could
+/// never be served.
+const ENTRIES_BYTES_MAX: usize = 96 << 20;
+const _: () = assert!(
+    Limits::PRODUCTION.follower_bytes_max as usize
+        + Limits::PRODUCTION.entry_body_bytes_max() as usize
+        <= ENTRIES_BYTES_MAX,
+    "what the core may have under way fits on a lane"
+);
 
 /// The most that waits on a lane.
 const fn bytes_max(lane: Lane) -> usize {
     match lane {
         Lane::Control => CONTROL_BYTES_MAX,
-        Lane::Replication => REPLICATION_BYTES_MAX,
-        Lane::Bulk => BULK_BYTES_MAX,
+        Lane::Replication | Lane::Bulk => ENTRIES_BYTES_MAX,
     }
 }
 
