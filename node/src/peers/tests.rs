@@ -253,7 +253,7 @@ fn a_lane_that_is_full_holds_up_no_other() {
         assert_eq!(PeerMessage::decode(&heard).unwrap(), heartbeat);
         assert!(n1.links.is_up(samples::node(2)));
         // Beyond what may wait, the link is given up.
-        for _ in 0..8 {
+        for _ in 0..96 {
             n1.send(2, Lane::Bulk, 1 << 20);
         }
         let closed = soon(connection.closed()).await.to_string();
