@@ -248,7 +248,8 @@ impl Consensus {
     pub(crate) fn submit(&mut self, tail: &mut Tail, effects: &mut Effects) {
         // An entry of an epoch must not be on disk before the promise of that epoch is: after a
         // crash between the two, an older leader could replace it (openraft, io ordering).
-        if self.promise.durable_epoch() >= tail.end().epoch {
+        let is_promised = self.promise.durable_epoch() >= tail.end().epoch;
+        if is_promised || self.mutants.is(Mutant::WritesBeforeEpoch) {
             let must = self.committed;
             self.disk.submit(tail, self.limits.log_submissions_max, must, effects);
         }

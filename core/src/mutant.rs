@@ -46,7 +46,7 @@ pub enum Mutant {
     AcksWhenDeposed,
     /// A leader takes appends before its epoch record is committed.
     ServesBeforeReady,
-    /// A new leader writes no epoch record.
+    /// Entries go to the disk before the promise of their epoch is there.
     WritesBeforeEpoch,
 }
 
