@@ -31,7 +31,7 @@ use quorate_storage::read::{ReadError, StoreReader};
 use quorate_storage::superblock::Identity;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use self::calls::{Call, Calls};
 pub use self::status::disk_name;
@@ -43,6 +43,7 @@ use crate::gateway::Peer;
 use crate::gateway::session::Outbox;
 use crate::logger::{Fields, Logger, wall_clock};
 use crate::peers::Links;
+use crate::watch;
 
 /// Damage beyond this is counted, but not told apart.
 const DAMAGE_MAX: usize = 32;

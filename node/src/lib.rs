@@ -11,3 +11,4 @@ pub mod logger;
 pub mod peers;
 pub(crate) mod rfc3339;
 pub mod serve;
+pub(crate) mod watch;

@@ -8,21 +8,21 @@
 //! as for a single node.
 
 mod clients;
-mod clock;
+pub(crate) mod clock;
 pub mod coverage;
-mod disk;
+pub(crate) mod disk;
 mod end;
 mod faults;
-mod ghost;
-mod invariants;
+pub(crate) mod ghost;
+pub(crate) mod invariants;
 mod liveness;
 pub mod mutant;
 mod network;
-mod node;
+pub(crate) mod node;
 mod outputs;
 mod partition;
 pub mod plan;
-mod schedule;
+pub(crate) mod schedule;
 mod subscriber;
 
 use std::collections::BTreeMap;

@@ -1,20 +1,40 @@
 //! What a reader sees of an engine whose disk does not make it wait.
 
-use quorate_core::id::Revision;
+use quorate_core::id::{Position, Revision};
 use quorate_core::item;
 use quorate_core::limits::Limits;
 use quorate_core::store::filter::Filter;
 use quorate_core::time::Created;
 use quorate_node::engine::Engine;
-use quorate_storage::read::{AllQuery, Batch, Direction, From, Progress, ReadError, StreamQuery};
+use quorate_storage::io::Io;
+use quorate_storage::read::{
+    AllQuery, Batch, Direction, From, Progress, ReadError, StoreReader, StreamQuery,
+};
 
 use crate::history::{Logged, Violation};
 use crate::model::Model;
+use crate::workload::STREAMS;
+
+/// Where it is read from.
+#[derive(Clone)]
+pub(crate) struct Source {
+    reader: StoreReader,
+    io: Io,
+    end: Position,
+}
+
+impl Source {
+    /// What an engine shows to readers now.
+    pub(crate) fn of(engine: &Engine) -> Self {
+        let (reader, io) = (engine.reader().clone(), engine.io().clone());
+        Self { reader, io, end: engine.committed().1 }
+    }
+}
 
 /// All of `$all`.
-pub(crate) fn log(engine: &Engine, now: Created) -> Result<Vec<Logged>, Violation> {
-    let end = engine.committed().1;
-    let mut cursor = engine.reader().all(AllQuery {
+pub(crate) fn log(source: &Source, now: Created) -> Result<Vec<Logged>, Violation> {
+    let end = source.end;
+    let mut cursor = source.reader.all(AllQuery {
         from: From::Start,
         direction: Direction::Forwards,
         count: None,
@@ -23,7 +43,7 @@ pub(crate) fn log(engine: &Engine, now: Created) -> Result<Vec<Logged>, Violatio
     });
     let mut log = Vec::new();
     loop {
-        let batch = engine.io().block_on(cursor.next(end, now)).map_err(unreadable)?;
+        let batch = source.io.block_on(cursor.next(end, now)).map_err(unreadable)?;
         log.extend(events(&batch)?);
         if batch.progress != Progress::More {
             return Ok(log);
@@ -33,12 +53,12 @@ pub(crate) fn log(engine: &Engine, now: Created) -> Result<Vec<Logged>, Violatio
 
 /// What a reader of a stream sees; `None` where it is not found or deleted for ever.
 pub(crate) fn stream(
-    engine: &Engine,
+    source: &Source,
     now: Created,
     name: &str,
 ) -> Result<Option<Vec<Logged>>, Violation> {
-    let end = engine.committed().1;
-    let mut cursor = engine.reader().stream(StreamQuery {
+    let end = source.end;
+    let mut cursor = source.reader.stream(StreamQuery {
         stream: name.to_owned(),
         from: From::Start,
         direction: Direction::Forwards,
@@ -47,7 +67,7 @@ pub(crate) fn stream(
     });
     let mut found = Vec::new();
     loop {
-        match engine.io().block_on(cursor.next(end, now)) {
+        match source.io.block_on(cursor.next(end, now)) {
             Ok(batch) => {
                 found.extend(events(&batch)?);
                 if batch.progress != Progress::More {
@@ -58,6 +78,37 @@ pub(crate) fn stream(
             Err(error) => return Err(unreadable(error)),
         }
     }
+}
+
+/// All that a node shows: the log, and its streams.
+type Shown = (Vec<Logged>, Vec<Option<Vec<Logged>>>);
+
+/// All nodes of a group show the same, byte for byte, and it is what the log and its metadata say.
+/// Gives the log.
+///
+/// - `sources`: one for each node
+pub(crate) fn compare_nodes(sources: &[Source], now: Created) -> Result<Vec<Logged>, Violation> {
+    let metadata_streams = STREAMS.map(|stream| format!("$${stream}"));
+    let names: Vec<&str> =
+        STREAMS.into_iter().chain(metadata_streams.iter().map(String::as_str)).collect();
+    let mut first: Option<Shown> = None;
+    for (node, source) in sources.iter().enumerate() {
+        let log = log(source, now)?;
+        let streams: Vec<_> =
+            names.iter().map(|name| stream(source, now, name)).collect::<Result<_, _>>()?;
+        match &first {
+            None => {
+                compare_streams(&names, &streams, &log)?;
+                first = Some((log, streams));
+            }
+            Some(first) if *first == (log, streams) => {}
+            Some(_) => {
+                let story = format!("node {node} shows other events than node 0");
+                return Err(Violation { invariant: "nodes are equal", story });
+            }
+        }
+    }
+    Ok(first.expect("a group has nodes").0)
 }
 
 /// Each stream shows just those events of the log that its metadata leaves in sight.

@@ -18,18 +18,18 @@ use super::schedule::{MICROS, MILLIS, Nanos};
 
 /// One entry as its record describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) epoch: Epoch,
-    pub(super) index: LogIndex,
-    pub(super) parent: ChainHash,
-    pub(super) chain: ChainHash,
+pub(crate) struct Record {
+    pub(crate) epoch: Epoch,
+    pub(crate) index: LogIndex,
+    pub(crate) parent: ChainHash,
+    pub(crate) chain: ChainHash,
     /// Of an epoch record: who leads.
-    pub(super) leader: Option<NodeId>,
+    pub(crate) leader: Option<NodeId>,
 }
 
 /// What the medium was given, and what it has made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(crate) enum News {
     /// A record is being written.
     Submitted(Record),
     /// It is on stable storage.
@@ -37,10 +37,10 @@ pub(super) enum News {
 }
 
 /// The news of one node's disk that the ghost has not taken in yet.
-pub(super) type Ledger = Rc<RefCell<Vec<News>>>;
+pub(crate) type Ledger = Rc<RefCell<Vec<News>>>;
 
 /// A simulated disk that keeps a ledger.
-pub(super) struct WatchedDisk {
+pub(crate) struct WatchedDisk {
     disk: SimulatedDisk,
     ledger: Ledger,
     /// Durable writes of records under way.
@@ -52,7 +52,7 @@ pub(super) struct WatchedDisk {
 }
 
 impl WatchedDisk {
-    pub(super) fn new(medium: &Medium, ledger: Ledger) -> Self {
+    pub(crate) fn new(medium: &Medium, ledger: Ledger) -> Self {
         let disk = medium.disk();
         let (quarantines, opening) = (BTreeSet::new(), BTreeSet::new());
         Self { disk, ledger, writing: BTreeMap::new(), quarantines, opening }
@@ -143,25 +143,25 @@ fn record(bytes: &[u8]) -> Option<Record> {
 
 /// How long the operations of one node's disk take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// The quickest.
-    pub(super) base: Nanos,
+    pub(crate) base: Nanos,
     /// The longest of what comes on top, in most cases.
-    pub(super) spread: Nanos,
+    pub(crate) spread: Nanos,
     /// Everything takes so many times as long.
-    pub(super) slowness: u64,
+    pub(crate) slowness: u64,
     /// Nothing completes before this moment.
-    pub(super) stalled_until: Nanos,
+    pub(crate) stalled_until: Nanos,
 }
 
 impl Pace {
     /// A disk as they are.
-    pub(super) const fn of(base: Nanos, spread: Nanos) -> Self {
+    pub(crate) const fn of(base: Nanos, spread: Nanos) -> Self {
         Self { base, spread, slowness: 1, stalled_until: 0 }
     }
 
     /// When an operation that starts now completes.
-    pub(super) fn completion(&self, now: Nanos, random: &mut Random) -> Nanos {
+    pub(crate) fn completion(&self, now: Nanos, random: &mut Random) -> Nanos {
         let tail = if random.one_in(50) { random.below(3 * MILLIS) } else { 0 };
         let took = (self.base + random.below(self.spread) + tail) * self.slowness;
         (now + took).max(self.stalled_until + random.below(100 * MICROS))

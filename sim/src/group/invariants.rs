@@ -21,26 +21,26 @@ use super::ghost::{Ghost, View};
 use crate::history::Violation;
 
 /// Something is wrong: which invariant, and what was seen.
-pub(super) fn broken(invariant: &'static str, story: String) -> Violation {
+pub(crate) fn broken(invariant: &'static str, story: String) -> Violation {
     Violation { invariant, story }
 }
 
 /// A node as the wire names it.
-pub(super) const fn id_of(node: usize) -> NodeId {
+pub(crate) const fn id_of(node: usize) -> NodeId {
     NodeId::from_wire(node as u64 + 1)
 }
 
 /// A node has taken a turn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turned {
-    pub(super) node: usize,
+pub(crate) struct Turned {
+    pub(crate) node: usize,
     /// What it was before; `None` in the first turn of a process.
-    pub(super) before: Option<View>,
-    pub(super) after: View,
+    pub(crate) before: Option<View>,
+    pub(crate) after: View,
 }
 
 /// A disk was given something, or has made it durable.
-pub(super) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Violation> {
+pub(crate) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Violation> {
     match news {
         News::Submitted(record) => {
             // Another entry in its place was removed before.
@@ -67,14 +67,14 @@ pub(super) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Vi
 }
 
 /// A node has started on what its disk has kept.
-pub(super) fn started(ghost: &mut Ghost, node: usize, view: &View) -> Result<(), Violation> {
+pub(crate) fn started(ghost: &mut Ghost, node: usize, view: &View) -> Result<(), Violation> {
     recovery::check(ghost, node, view)?;
     one_vote::started(ghost, node, view)?;
     monotone::started(ghost, node, view)
 }
 
 /// A node removes its newest entries, from this one on; before the disk's news of the same turn.
-pub(super) fn truncated(
+pub(crate) fn truncated(
     ghost: &mut Ghost,
     node: usize,
     from: LogIndex,
@@ -84,7 +84,7 @@ pub(super) fn truncated(
 }
 
 /// A node has taken a turn.
-pub(super) fn turned(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation> {
+pub(crate) fn turned(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation> {
     while !ghost.nodes[turned.node].removals.is_empty() {
         truncation::carried_out(ghost, turned.node)?;
     }
@@ -103,7 +103,7 @@ pub(super) fn turned(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation
 }
 
 /// A node says something to another.
-pub(super) fn said(
+pub(crate) fn said(
     ghost: &mut Ghost,
     from: usize,
     to: usize,
