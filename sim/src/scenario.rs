@@ -23,8 +23,12 @@ pub mod write;
 
 use std::path::Path;
 
+use self::fault::Fault;
 use self::model::Scenario;
+use self::names::Names;
 use self::problem::Problems;
+use self::reader::Notes;
+use self::tree::Spot;
 
 /// Reads a scenario from a file.
 ///
@@ -36,6 +40,18 @@ pub fn load(file: &Path) -> Result<(String, Scenario), LoadError> {
         .map_err(|error| LoadError::Unreadable(file.display().to_string(), error))?;
     let scenario = resolve::resolve(file, &text).map_err(LoadError::Wrong)?;
     Ok((text, scenario))
+}
+
+/// A fault of a plan's line, whose names are those of a scenario.
+///
+/// # Errors
+///
+/// What is wrong with it.
+pub fn plan_line(scenario: &Scenario, value: &serde_json::Value) -> Result<Fault, String> {
+    let notes = Notes::default();
+    let fault = resolve::fault_of(&Spot::from_json(value), &Names::of(scenario), &notes);
+    let problems: Vec<String> = notes.take().into_iter().map(|problem| problem.what).collect();
+    fault.filter(|_| problems.is_empty()).ok_or_else(|| problems.join("; "))
 }
 
 /// Why a file gives no scenario.

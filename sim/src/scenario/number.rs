@@ -16,8 +16,8 @@ pub fn ln(value: f64) -> f64 {
     let part = (mantissa - 1.0) / (mantissa + 1.0);
     let square = part * part;
     let (mut sum, mut power) = (0.0, part);
-    for term in 0..24 {
-        sum += power / f64::from(2 * term + 1);
+    for summand in 0..24 {
+        sum += power / f64::from(2 * summand + 1);
         power *= square;
     }
     2.0 * sum + exponent as f64 * LN_2
@@ -29,10 +29,10 @@ pub fn exp(power: f64) -> f64 {
     let power = power.clamp(-700.0, 700.0);
     let twos = (power / LN_2).round();
     let rest = power - twos * LN_2;
-    let (mut sum, mut term) = (1.0, 1.0);
+    let (mut sum, mut summand) = (1.0, 1.0);
     for place in 1..20 {
-        term *= rest / f64::from(place);
-        sum += term;
+        summand *= rest / f64::from(place);
+        sum += summand;
     }
     sum * f64::from_bits(((1023 + twos as i64) as u64) << 52)
 }
