@@ -210,14 +210,6 @@ impl Wire {
 
     /// Takes a datagram into the hash.
     fn mix(&mut self, what: u8, at: Nanos, (from, to): (usize, usize), bytes: &[u8]) {
-        if std::env::var_os("DUMP").is_some() {
-            eprintln!(
-                "{} {at} {from} {to} {} {:02x?}",
-                what as char,
-                bytes.len(),
-                &bytes[..bytes.len().min(1500)]
-            );
-        }
         let mut hash = self.hash;
         let mut take = |number: u64| {
             hash = (hash ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
