@@ -13,7 +13,6 @@ use quorate_storage::read::{
 
 use crate::history::{Logged, Violation};
 use crate::model::Model;
-use crate::workload::STREAMS;
 
 /// Where it is read from.
 #[derive(Clone)]
@@ -86,16 +85,33 @@ type Shown = (Vec<Logged>, Vec<Option<Vec<Logged>>>);
 /// All nodes of a group show the same, byte for byte, and it is what the log and its metadata say.
 /// Gives the log.
 ///
-/// - `sources`: one for each node
-pub(crate) fn compare_nodes(sources: &[Source], now: Created) -> Result<Vec<Logged>, Violation> {
-    let metadata_streams = STREAMS.map(|stream| format!("$${stream}"));
-    let names: Vec<&str> =
-        STREAMS.into_iter().chain(metadata_streams.iter().map(String::as_str)).collect();
+/// - `sources`: with each its node's number, and whether its disk may hold what has rotted
+/// - `streams`: those to look at one by one
+/// - `note`: is told of what is not compared
+pub(crate) fn compare_nodes(
+    sources: &[(usize, Source, bool)],
+    streams: &[String],
+    now: Created,
+    mut note: impl FnMut(String),
+) -> Result<Vec<Logged>, Violation> {
+    let metadata_streams = streams.iter().map(|stream| format!("$${stream}"));
+    let names: Vec<String> = streams.iter().cloned().chain(metadata_streams).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let mut first: Option<Shown> = None;
-    for (node, source) in sources.iter().enumerate() {
-        let log = log(source, now)?;
-        let streams: Vec<_> =
-            names.iter().map(|name| stream(source, now, name)).collect::<Result<_, _>>()?;
+    for (node, source, is_tainted) in sources {
+        let show = || -> Result<Shown, Violation> {
+            let streams = names.iter().map(|name| stream(source, now, name));
+            Ok((log(source, now)?, streams.collect::<Result<_, _>>()?))
+        };
+        let (log, streams) = match show() {
+            Ok(shown) => shown,
+            // What has rotted is refused by name, and not shown as something else.
+            Err(violation) if *is_tainted => {
+                note(format!("node {node} is not compared: {violation}"));
+                continue;
+            }
+            Err(violation) => return Err(violation),
+        };
         match &first {
             None => {
                 compare_streams(&names, &streams, &log)?;
@@ -103,12 +119,16 @@ pub(crate) fn compare_nodes(sources: &[Source], now: Created) -> Result<Vec<Logg
             }
             Some(first) if *first == (log, streams) => {}
             Some(_) => {
-                let story = format!("node {node} shows other events than node 0");
+                let story = format!("node {node} shows other events than others do");
                 return Err(Violation { invariant: "nodes are equal", story });
             }
         }
     }
-    Ok(first.expect("a group has nodes").0)
+    let Some((log, _)) = first else {
+        let story = "no node can read its log".to_owned();
+        return Err(Violation { invariant: "reads", story });
+    };
+    Ok(log)
 }
 
 /// Each stream shows just those events of the log that its metadata leaves in sight.

@@ -329,13 +329,24 @@ impl Recorder {
         if role == Role::Leader && !self.is_over {
             self.elections.push(at);
         }
-        self.halted[node] = role == Role::Halted;
         let (lane, role) = (self.lanes[node].clone(), role.name());
         self.line(
             at,
             format_args!("\"k\":\"role\",\"l\":\"{lane}\",\"role\":\"{role}\",\"epoch\":{epoch}"),
             None,
         );
+    }
+
+    /// A node has stopped by itself, for good.
+    pub fn halt(&mut self, at: Nanos, node: usize) {
+        self.halted[node] = true;
+        self.role(at, node, Role::Halted, 0);
+    }
+
+    /// Whether a node has stopped by itself, for good.
+    #[must_use]
+    pub fn is_halted(&self, node: usize) -> bool {
+        self.halted[node]
     }
 
     /// Whom a majority follows, if anybody.

@@ -21,12 +21,12 @@ use super::ghost::{Ghost, View};
 use crate::history::Violation;
 
 /// Something is wrong: which invariant, and what was seen.
-pub(crate) fn broken(invariant: &'static str, story: String) -> Violation {
+pub(super) fn broken(invariant: &'static str, story: String) -> Violation {
     Violation { invariant, story }
 }
 
 /// A node as the wire names it.
-pub(crate) const fn id_of(node: usize) -> NodeId {
+pub(super) const fn id_of(node: usize) -> NodeId {
     NodeId::from_wire(node as u64 + 1)
 }
 
@@ -67,8 +67,15 @@ pub(crate) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Vi
 }
 
 /// A node has started on what its disk has kept.
-pub(crate) fn started(ghost: &mut Ghost, node: usize, view: &View) -> Result<(), Violation> {
-    recovery::check(ghost, node, view)?;
+///
+/// - `is_honest`: what its disk called durable is there, unless something is wrong with the node
+pub(crate) fn started(
+    ghost: &mut Ghost,
+    node: usize,
+    view: &View,
+    is_honest: bool,
+) -> Result<(), Violation> {
+    recovery::check(ghost, node, view, is_honest)?;
     one_vote::started(ghost, node, view)?;
     monotone::started(ghost, node, view)
 }
