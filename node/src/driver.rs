@@ -20,9 +20,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use quorate_core::id::{Position, RequestId};
+use quorate_core::id::{NodeId, Position, RequestId};
 use quorate_core::request::{Change, Consistency, Outcome, Proposal, Rejection};
 use quorate_core::time::{Instant, Now};
+use quorate_net::Frame;
 use quorate_net::clock::{self, Sleep};
 use quorate_net::wire::{CallId, ClientLimits, ErrorCode, LeaderHint, Welcome};
 use quorate_storage::index::IndexError;
@@ -84,6 +85,9 @@ pub trait Watch {
 
     /// The engine has taken a turn; what came of it has not gone anywhere yet.
     fn turned(&self, engine: &Engine, output: &Output);
+
+    /// A frame has come from another node; the engine has not seen it yet.
+    fn heard(&self, from: NodeId, frame: &Frame);
 }
 
 /// A node's two clocks.

@@ -11,12 +11,36 @@
 
 mod client;
 mod disk;
+mod faults;
 mod lab;
 mod node;
 mod runtime;
 mod socket;
 mod system;
+mod talk;
 mod wire;
 mod world;
 
-pub use self::world::{Deed, Outcome, Setup, run};
+pub use self::faults::unsupported;
+pub use self::world::play;
+
+use crate::group::schedule::{MILLIS, Nanos};
+use crate::scenario::model::{Link, Scenario};
+
+/// No run is stretched more than this: it takes as much longer.
+const DILATION_MAX: u64 = 20;
+
+/// How much the runtime's time is to be stretched, so that the shortest way between two machines
+/// takes a tick of it.
+#[must_use]
+pub fn dilation(scenario: &Scenario) -> u32 {
+    let shortest = scenario.links.iter().map(shortest_oneway).min().unwrap_or(MILLIS);
+    let wanted = MILLIS.div_ceil(shortest.max(1)).clamp(1, DILATION_MAX);
+    let steps = [1, 2, 5, 10, 20];
+    steps.into_iter().find(|step| u64::from(*step) >= wanted).unwrap_or(20)
+}
+
+/// What nearly every datagram takes on a link, one way.
+fn shortest_oneway(link: &Link) -> Nanos {
+    link.rtt.quantile(0.02) / 2
+}

@@ -25,7 +25,7 @@ mod outputs;
 mod partition;
 pub mod plan;
 pub mod play;
-mod rot;
+pub(crate) mod rot;
 mod route;
 pub(crate) mod schedule;
 mod setup;

@@ -482,6 +482,12 @@ impl Recorder {
         }
     }
 
+    /// Something that two runs must have in common, and words about it.
+    pub fn digest(&mut self, at: Nanos, bytes: &[u8], text: String) {
+        self.hash.add(bytes);
+        self.note(at, None, text);
+    }
+
     /// Something worth a word.
     pub fn note(&mut self, at: Nanos, lane: Option<usize>, text: String) {
         let lane = lane.map(|lane| format!(",\"l\":\"{}\"", self.lanes[lane]));

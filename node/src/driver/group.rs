@@ -25,6 +25,9 @@ impl Driver {
     ///
     /// [`WireError`] where that is no message between nodes.
     pub(crate) fn receive(&self, from: NodeId, frame: &Frame) -> Result<(), WireError> {
+        if let Some(watch) = &self.watch {
+            watch.heard(from, frame);
+        }
         self.engine.borrow_mut().receive(self.now(), from, frame)?;
         self.wakeup.want();
         Ok(())

@@ -1,8 +1,8 @@
-//! A machine's disk in the world's time: operations take as long as its pace says, and the node is
+//! A machine's disk in the world's time: operations take as long as its model says, and the node is
 //! woken when one has completed.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::future::Future as _;
 use std::os::fd::BorrowedFd;
 use std::pin::Pin;
@@ -14,43 +14,44 @@ use quorate_net::clock::{self, Instant, Sleep};
 use quorate_storage::disk::simulated::{Medium, Random};
 use quorate_storage::disk::{Completion, Disk, DiskKind, Op, OpId};
 
-use crate::group::disk::{Ledger, WatchedDisk};
+use crate::group::disk::{Ledger, OpKind, OpKinds, Pace, WatchedDisk};
 use crate::group::schedule::Nanos;
 
-/// How long the operations of a disk take. It outlives the process, as the medium does.
-pub(super) struct Pace {
+/// How long the operations of a disk take, and what is drawn for it. It outlives the process, as the
+/// medium does, and faults change it.
+pub(super) struct Drive {
+    pub(super) pace: Pace,
     pub(super) random: Random,
-    /// How long one takes that starts now; `None` where it does not complete while this is so.
-    pub(super) takes: Box<dyn FnMut(&mut Random) -> Option<Nanos>>,
 }
-
-/// A pace that can be changed while the disk is used.
-pub(super) type SharedPace = Rc<RefCell<Pace>>;
 
 /// One process's disk.
 pub(super) struct TimedDisk {
     disk: WatchedDisk,
     medium: Medium,
-    pace: SharedPace,
+    kinds: OpKinds,
+    drive: Rc<RefCell<Drive>>,
     began: Instant,
     /// Operations in flight, by when they complete.
-    due: BTreeMap<(Nanos, OpId), ()>,
-    /// Those that have stalled.
-    stalled: Vec<OpId>,
+    due: BTreeSet<(Nanos, OpId)>,
     last: Option<OpId>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl TimedDisk {
-    pub(super) fn new(medium: &Medium, ledger: Ledger, pace: SharedPace) -> Self {
+    pub(super) fn new(
+        medium: &Medium,
+        ledger: Ledger,
+        kinds: OpKinds,
+        drive: Rc<RefCell<Drive>>,
+    ) -> Self {
         medium.hold();
         Self {
-            disk: WatchedDisk::new(medium, ledger),
+            disk: WatchedDisk::new(medium, ledger, OpKinds::clone(&kinds)),
             medium: medium.clone(),
-            pace,
+            kinds,
+            drive,
             began: Instant::now(),
-            due: BTreeMap::new(),
-            stalled: Vec::new(),
+            due: BTreeSet::new(),
             last: None,
             timer: None,
         }
@@ -63,25 +64,27 @@ impl TimedDisk {
     /// Says when those operations complete that were started since the last call.
     fn schedule(&mut self) {
         let (now, last) = (self.now(), self.last);
-        let started = self.medium.in_flight().into_iter();
-        let new: Vec<OpId> = started.filter(|op| last.is_none_or(|last| *op > last)).collect();
-        self.last = new.last().copied().or(last);
-        let mut pace = self.pace.borrow_mut();
-        let Pace { random, takes } = &mut *pace;
-        for op in std::mem::take(&mut self.stalled).into_iter().chain(new) {
-            match takes(random) {
-                Some(nanos) => drop(self.due.insert((now + nanos, op), ())),
-                None => self.stalled.push(op),
+        let drive = &mut *self.drive.borrow_mut();
+        for op in self.medium.in_flight() {
+            if last.is_some_and(|last| op <= last) {
+                continue;
             }
+            let kind = self.kinds.borrow_mut().remove(&op).unwrap_or(OpKind::Other);
+            self.due.insert((drive.pace.completion(now, kind, &mut drive.random), op));
+            self.last = Some(op);
         }
     }
 
-    fn complete_until(&mut self, until: Nanos) {
-        while let Some(first) = self.due.first_entry()
-            && first.key().0 <= until
-        {
-            let ((_, op), ()) = first.remove_entry();
-            self.medium.complete(op);
+    /// Completes what is due, unless the disk stalls.
+    fn complete(&mut self) {
+        let now = self.now();
+        let stalls_until = self.drive.borrow().pace.stalls_until(now);
+        while let Some((at, op)) = self.due.first().copied().filter(|(at, _)| *at <= now) {
+            self.due.remove(&(at, op));
+            match stalls_until {
+                Some(until) => drop(self.due.insert((until.max(now + 1), op))),
+                None => self.medium.complete(op),
+            }
         }
     }
 }
@@ -97,15 +100,14 @@ impl Disk for TimedDisk {
     }
 
     fn reap(&mut self, completions: &mut Vec<Completion>) {
-        self.complete_until(self.now());
+        self.complete();
         self.disk.reap(completions);
     }
 
-    /// Completes all there is: whoever waits holds the whole machine up, and time with it.
+    /// Completes all there is: whoever waits holds the whole machine up, and its time with it.
     fn wait(&mut self) {
         self.flush();
-        self.complete_until(Nanos::MAX);
-        for op in std::mem::take(&mut self.stalled) {
+        for (_, op) in std::mem::take(&mut self.due) {
             self.medium.complete(op);
         }
     }
@@ -115,7 +117,7 @@ impl Disk for TimedDisk {
     }
 
     fn wake_when_ready(&mut self, waker: &Waker) {
-        let Some(((first, _), ())) = self.due.first_key_value() else { return };
+        let Some((first, _)) = self.due.first() else { return };
         let deadline = self.began + Duration::from_nanos(*first);
         let timer = self.timer.get_or_insert_with(|| Box::pin(clock::sleep_until(deadline)));
         if timer.deadline() != deadline || timer.is_elapsed() {

@@ -72,7 +72,7 @@ impl AsyncUdpSocket for WorldSocket {
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
         for datagram in transmit.contents.chunks(segment) {
             for copy in wire::send(self.address, to, datagram) {
-                let bytes = copy.damaged.as_deref().unwrap_or(datagram);
+                let bytes = copy.instead.as_deref().unwrap_or(datagram);
                 if copy.late.is_zero() {
                     send(&self.inner, to, bytes);
                     continue;

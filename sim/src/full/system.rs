@@ -45,10 +45,22 @@ impl System {
         u64::try_from(self.elapsed().as_nanos()).expect("a run is short")
     }
 
+    /// What the runtime's timers can tell apart, in the world's time.
+    pub(super) fn grain(&self) -> Nanos {
+        1_000_000 / u64::from(self.dilation)
+    }
+
+    /// How much of so long turmoil lets pass, in the world's time.
+    pub(super) fn seen_to(&self, nanos: Nanos) -> Nanos {
+        let stretched = u64::try_from(self.stretched(nanos).as_nanos()).expect("a run is short");
+        stretched / u64::from(self.dilation)
+    }
+
     /// How long the runtime takes for so much of the world's time, in its whole milliseconds.
     pub(super) fn stretched(&self, nanos: Nanos) -> Duration {
         let nanos = u128::from(nanos) * u128::from(self.dilation);
-        let millis = u64::try_from((nanos + 500_000) / 1_000_000).expect("a run is short");
+        // What is left over is the sender's to add.
+        let millis = u64::try_from(nanos / 1_000_000).expect("a run is short");
         Duration::from_millis(millis.max(1))
     }
 }

@@ -13,33 +13,54 @@ use quorate_net::clock::Instant;
 use quorate_storage::disk::simulated::Random;
 
 use crate::group::schedule::{MILLIS, Nanos};
+use crate::record::hash::TraceHash;
+use crate::scenario::distribution::Distribution;
+use crate::scenario::model::{Loss, Share};
 
 /// What waits longer than this for its turn on a narrow link is lost.
 const QUEUE_NANOS_MAX: Nanos = 100 * MILLIS;
 /// How late a datagram is that others overtake.
 const LATE_NANOS_MAX: Nanos = 20 * MILLIS;
 
-/// How good the way from one machine to another is. Shares are parts of a billion.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How good the way from one machine to another is.
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Quality {
-    pub(super) loss: u32,
-    pub(super) duplicate: u32,
-    pub(super) reorder: u32,
-    pub(super) corrupt: u32,
+    pub(super) loss: Loss,
+    /// Lost on top.
+    pub(super) worse: Share,
+    pub(super) duplicate: Share,
+    pub(super) reorder: Share,
+    /// A bit of it flips.
+    pub(super) corrupt: Share,
     /// An old datagram comes again.
-    pub(super) replay: u32,
-    /// Bits a second; zero for as many as one likes.
-    pub(super) bandwidth: u64,
-    /// At most so much later than the others, in any order that does not overtake.
-    pub(super) jitter: Nanos,
+    pub(super) replay: Share,
+    /// Bits a second, where there is a bound.
+    pub(super) bandwidth: Option<u64>,
+    /// There and back; and how much of one way turmoil sees to.
+    pub(super) rtt: Option<(Distribution, Nanos)>,
     /// Later by so much.
     pub(super) delay: Nanos,
+}
+
+impl Quality {
+    pub(super) const PERFECT: Self = Self {
+        loss: Loss::Even(Share::NONE),
+        worse: Share::NONE,
+        duplicate: Share::NONE,
+        reorder: Share::NONE,
+        corrupt: Share::NONE,
+        replay: Share::NONE,
+        bandwidth: None,
+        rtt: None,
+        delay: 0,
+    };
 }
 
 /// What is sent of a datagram.
 pub(super) struct Copy {
     pub(super) late: Duration,
-    pub(super) damaged: Option<Vec<u8>>,
+    /// Other bytes than those that were to be sent.
+    pub(super) instead: Option<Vec<u8>>,
 }
 
 /// How many datagrams met which fate.
@@ -52,27 +73,38 @@ pub(super) struct Counts {
     pub(super) doubled: u64,
     pub(super) late: u64,
     pub(super) damaged: u64,
+    pub(super) replayed: u64,
 }
 
 /// The way from one machine to another.
-#[derive(Default)]
 struct Way {
     quality: Quality,
     /// When the last datagram will have been sent.
     busy_until: Nanos,
     /// No datagram is sent before this one.
     last_sent: Nanos,
+    /// Times are bad.
+    is_bad: bool,
     /// One of the past.
     old: Option<Vec<u8>>,
 }
 
+impl Default for Way {
+    fn default() -> Self {
+        let quality = Quality::PERFECT;
+        Self { quality, busy_until: 0, last_sent: 0, is_bad: false, old: None }
+    }
+}
+
 /// All ways of a world.
-pub(super) struct Wire {
+struct Wire {
     random: Random,
     began: Instant,
+    /// What the runtime can tell apart.
+    grain: Nanos,
     machines: BTreeMap<IpAddr, usize>,
     ways: BTreeMap<(usize, usize), Way>,
-    hash: u64,
+    hash: TraceHash,
     counts: Counts,
 }
 
@@ -90,13 +122,16 @@ impl Drop for Laid {
 }
 
 /// Lays the wires between these machines.
-pub(super) fn lay(seed: u64, machines: &[IpAddr]) -> Laid {
+///
+/// - `grain`: what the runtime can tell apart
+pub(super) fn lay(seed: u64, machines: &[IpAddr], grain: Nanos) -> Laid {
     WIRE.set(Some(Wire {
         random: Random::stream(seed, "datagrams"),
         began: Instant::now(),
+        grain,
         machines: machines.iter().copied().zip(0..).collect(),
         ways: BTreeMap::new(),
-        hash: 0xcbf2_9ce4_8422_2325,
+        hash: TraceHash::default(),
         counts: Counts::default(),
     }));
     Laid
@@ -108,8 +143,8 @@ pub(super) fn set_quality(from: usize, to: usize, quality: Quality) {
 }
 
 /// What all that went over the wires hashes to.
-pub(super) fn hash() -> u64 {
-    with(|wire| wire.hash)
+pub(super) fn hash() -> String {
+    with(|wire| wire.hash.text())
 }
 
 /// What became of the datagrams.
@@ -143,6 +178,10 @@ fn with<T>(act: impl FnOnce(&mut Wire) -> T) -> T {
     WIRE.with_borrow_mut(|wire| act(wire.as_mut().expect("the world has a network")))
 }
 
+fn strikes(random: &mut Random, share: Share) -> bool {
+    share > Share::NONE && random.below(u64::from(Share::ALL.0)) < u64::from(share.0)
+}
+
 impl Wire {
     fn now(&self) -> Nanos {
         u64::try_from(self.began.elapsed().as_nanos()).expect("a run is short")
@@ -157,51 +196,34 @@ impl Wire {
         self.counts.sent += 1;
         self.counts.bytes += bytes.len() as u64;
         self.mix(b's', now, ends, bytes);
-        let way = self.ways.entry(ends).or_default();
-        let Quality { bandwidth, jitter, delay, .. } = way.quality;
-        if way.quality == Quality::default() {
-            return vec![Copy { late: Duration::ZERO, damaged: None }];
-        }
-        let mut struck = |share: u32| share > 0 && self.random.below(1_000_000_000) < share.into();
-        let mut at = now + delay;
-        if bandwidth > 0 {
-            let takes = u128::from(bytes.len() as u64) * 8_000_000_000 / u128::from(bandwidth);
-            way.busy_until = way.busy_until.max(now) + u64::try_from(takes).unwrap_or(u64::MAX / 2);
-            at += way.busy_until - now;
-        }
-        if struck(way.quality.loss) || at > now + delay + QUEUE_NANOS_MAX {
-            self.counts.lost += 1;
+        let Self { random, counts, ways, grain, .. } = self;
+        let way = ways.entry(ends).or_default();
+        let Some(at) = way.leaves(now, bytes.len(), random, counts) else {
+            counts.lost += 1;
             return Vec::new();
-        }
-        if struck(way.quality.reorder) {
-            self.counts.late += 1;
-            at += self.random.below(LATE_NANOS_MAX);
-        } else {
-            at += if jitter > 0 { self.random.below(jitter) } else { 0 };
-            at = at.max(way.last_sent);
-            way.last_sent = at;
-        }
-        let mut struck = |share: u32| share > 0 && self.random.below(1_000_000_000) < share.into();
-        let (corrupt, duplicate) = (struck(way.quality.corrupt), struck(way.quality.duplicate));
-        let replay = struck(way.quality.replay);
-        let mut copies = vec![Copy { late: Duration::from_nanos(at - now), damaged: None }];
-        if corrupt {
-            self.counts.damaged += 1;
+        };
+        // To the nearest of the runtime's ticks: its timers would round up.
+        let late = |at: Nanos| Duration::from_nanos((at - now + *grain / 2) / *grain * *grain);
+        let mut copies = vec![Copy { late: late(at), instead: None }];
+        if strikes(random, way.quality.corrupt) {
+            counts.damaged += 1;
             let mut damaged = bytes.to_vec();
-            let bit = self.random.index(damaged.len() * 8);
+            let bit = random.index(damaged.len() * 8);
             damaged[bit / 8] ^= 1 << (bit % 8);
-            copies[0].damaged = Some(damaged);
+            copies[0].instead = Some(damaged);
         }
-        if duplicate {
-            self.counts.doubled += 1;
-            let late = at - now + self.random.below(LATE_NANOS_MAX);
-            copies.push(Copy { late: Duration::from_nanos(late), damaged: None });
+        if strikes(random, way.quality.duplicate) {
+            counts.doubled += 1;
+            copies.push(Copy { late: late(at + random.below(LATE_NANOS_MAX)), instead: None });
         }
-        if way.quality.replay > 0 {
-            if replay && let Some(old) = way.old.take() {
-                copies.push(Copy { late: Duration::from_nanos(at - now), damaged: Some(old) });
+        if way.quality.replay > Share::NONE {
+            if strikes(random, way.quality.replay)
+                && let Some(old) = way.old.take()
+            {
+                counts.replayed += 1;
+                copies.push(Copy { late: late(at), instead: Some(old) });
             }
-            if way.old.is_none() || self.random.one_in(100) {
+            if way.old.is_none() || random.one_in(100) {
                 way.old = Some(bytes.to_vec());
             }
         }
@@ -210,18 +232,53 @@ impl Wire {
 
     /// Takes a datagram into the hash.
     fn mix(&mut self, what: u8, at: Nanos, (from, to): (usize, usize), bytes: &[u8]) {
-        let mut hash = self.hash;
-        let mut take = |number: u64| {
-            hash = (hash ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
+        let head = [u64::from(what), at, from as u64, to as u64].map(u64::to_le_bytes);
+        self.hash.add(&head.concat());
+        self.hash.add(bytes);
+    }
+}
+
+impl Way {
+    /// When a datagram is handed to turmoil; `None` where it is lost.
+    fn leaves(
+        &mut self,
+        now: Nanos,
+        bytes: usize,
+        random: &mut Random,
+        counts: &mut Counts,
+    ) -> Option<Nanos> {
+        let quality = &self.quality;
+        let loss = match quality.loss {
+            Loss::Even(share) => share,
+            Loss::Bursts { good, bad, to_bad, to_good } => {
+                let turns = if self.is_bad { to_good } else { to_bad };
+                self.is_bad ^= strikes(random, turns);
+                if self.is_bad { bad } else { good }
+            }
         };
-        take(u64::from(what) | (from as u64) << 8 | (to as u64) << 32);
-        take(at);
-        take(bytes.len() as u64);
-        for piece in bytes.chunks(8) {
-            let mut word = [0; 8];
-            word[..piece.len()].copy_from_slice(piece);
-            take(u64::from_le_bytes(word));
+        if strikes(random, loss) | strikes(random, quality.worse) {
+            return None;
         }
-        self.hash = hash;
+        let mut at = now;
+        if let Some(bits) = quality.bandwidth {
+            let takes = bytes as u128 * 8_000_000_000 / u128::from(bits.max(1));
+            let takes = Nanos::try_from(takes).unwrap_or(Nanos::MAX / 2);
+            self.busy_until = self.busy_until.max(now).saturating_add(takes);
+            at = self.busy_until;
+            if at > now + QUEUE_NANOS_MAX {
+                self.busy_until = now + QUEUE_NANOS_MAX;
+                return None;
+            }
+        }
+        if let Some((rtt, seen_to)) = &quality.rtt {
+            at += (rtt.draw(random) / 2).saturating_sub(*seen_to);
+        }
+        at += quality.delay;
+        if strikes(random, quality.reorder) {
+            counts.late += 1;
+            return Some(at + random.below(LATE_NANOS_MAX));
+        }
+        self.last_sent = self.last_sent.max(at);
+        Some(self.last_sent)
     }
 }
