@@ -248,6 +248,7 @@ impl World {
     fn turn(&mut self) -> Result<(), Violation> {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let turned = engine.turn(self.now, &mut self.output);
+        engine.start_disk();
         engine.check();
         let mut replies = std::mem::take(&mut self.output.replies);
         if self.mutant == Some(Mutant::SwappedReplies)

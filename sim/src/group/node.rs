@@ -184,6 +184,7 @@ impl Node {
         let clocks = self.clock.at(now);
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let turned = engine.turn(clocks, &mut self.output);
+        engine.start_disk();
         engine.check();
         turned
     }
