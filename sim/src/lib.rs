@@ -11,6 +11,8 @@ pub mod model;
 pub mod mutant;
 pub mod plan;
 mod reading;
+pub mod record;
+pub mod scenario;
 pub mod scenarios;
 pub mod trace;
 pub mod workload;
