@@ -11,6 +11,8 @@ use crate::scenario::units::show;
 const COLUMNS: usize = 60;
 /// Parts of the run that are shown; the others are in the summary.
 const PHASES_MAX: usize = 14;
+/// Fewer messages between two zones are not shown.
+const LINK_COUNT_MIN: u64 = 200;
 /// A name of a part is cut here.
 const NAME_MAX: usize = 34;
 
@@ -52,7 +54,8 @@ fn head(out: &mut String, summary: &Summary) {
         show(summary.wall_ms * 1_000_000),
     );
     let mut links = Vec::new();
-    for link in summary.links.iter().filter(|link| link.count > 0) {
+    // Of few messages the middle says little.
+    for link in summary.links.iter().filter(|link| link.count >= LINK_COUNT_MIN) {
         let name = if link.a == link.b {
             format!("in {}", link.a)
         } else {
