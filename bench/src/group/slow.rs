@@ -22,7 +22,7 @@ const SECONDS: f64 = 5.0;
 /// A limping follower is stopped for this long, and then goes on for a ninth of it.
 const LIMP_STOPPED: Duration = Duration::from_millis(90);
 const LIMP_RUNNING: Duration = Duration::from_millis(10);
-/// What a slow disk lets through. A healthy one needs 0.1 to 0.2 ms for a durable write.
+/// What a slow disk lets through: a write and a flush take 40 to 70 ms, a healthy disk's 0.1 to 0.2.
 const SLOW_DISK_WRITES_PER_S: u32 = 50;
 /// Above this a slow follower is felt by everybody.
 const RATIO_MAX: f64 = 2.0;
@@ -34,7 +34,7 @@ struct Slow {
     stopped: Runs,
     /// One follower runs a tenth of the time.
     limping: Runs,
-    /// The disk of one follower takes 20 ms for each write.
+    /// The disk of one follower takes 40 to 70 ms for each write.
     slow_disk: Runs,
     /// Why that could not be made.
     slow_disk_missing: Option<String>,
