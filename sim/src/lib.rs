@@ -11,6 +11,7 @@ pub mod model;
 pub mod mutant;
 pub mod plan;
 mod reading;
+pub mod report;
 pub mod scenarios;
 pub mod trace;
 pub mod workload;
