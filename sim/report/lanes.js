@@ -6,6 +6,7 @@ export const GUTTER = 92;
 const AXIS_HEIGHT = 26;
 const FAULT_ROW = 18;
 const ZONE_GAP = 16;
+const HEIGHT_WANTED = 540;
 /** Half the height of the band that shows a node's role. */
 export const BAND_HALF = 8;
 
@@ -35,8 +36,10 @@ export function layOut(trace, clients) {
   });
   const isNode = (place) => trace.lanes[place].kind === 'node';
   const clientCount = trace.lanes.length - trace.nodes.length;
-  const nodeHeight = trace.nodes.length > 5 ? 70 : 88;
   const clientHeight = clientCount > 12 ? 26 : clientCount > 6 ? 36 : 52;
+  // Few lanes take the room that many would.
+  const left = HEIGHT_WANTED - (clients ? clientCount * clientHeight : 0) - zones.length * ZONE_GAP;
+  const nodeHeight = Math.min(150, Math.max(72, left / trace.nodes.length));
   let y = faultsTop + count * FAULT_ROW + 10;
   const places = new Map();
   for (const zone of zones) {

@@ -1,10 +1,11 @@
 // What has a moment: entries on disks, commits, removals, notes; and calls, which last.
 import { colours } from './palette.js';
 import { BAND_HALF, fontFamily, GUTTER } from './lanes.js';
+import { usualMost } from './ribbons.js';
 import { placeOf } from './trace.js';
 
 /** Room that one mark needs, in pixels: with less, their number is drawn instead. */
-const ROOM = 3;
+const ROOM = 6;
 const COLUMN = 3;
 
 /** Marks of nodes: kind, shape, on which side of the band, colour. */
@@ -75,13 +76,13 @@ function drawRate(context, scene, events, place, colour) {
     counts.push(next - at);
     at = next;
   }
-  const most = Math.max(...counts, 1);
+  const most = usualMost(counts);
   const bottom = place.y + BAND_HALF + 16;
   context.fillStyle = colour;
   context.globalAlpha = scene.story ? 0.2 : 0.55;
   context.beginPath();
   counts.forEach((count, column) => {
-    const height = (count / most) * 13;
+    const height = Math.min(1, count / most) * 13;
     if (count > 0) context.rect(GUTTER + column * COLUMN, bottom - height, COLUMN, height);
   });
   context.fill();
@@ -103,6 +104,7 @@ function drawCalls(context, scene, lane, place, hits) {
     return;
   }
   const ends = new Array(LEVELS).fill(-Infinity);
+  let labelled = -Infinity;
   const step = Math.min(9, (place.height / 2 - 4) / LEVELS);
   for (let at = from; at < to; at++) {
     const call = calls[at];
@@ -120,11 +122,12 @@ function drawCalls(context, scene, lane, place, hits) {
     context.globalAlpha = scene.story ? 0.4 : 1;
     drawCall(context, outcome, left, right, top, step - 2);
     hits.push({ left, right, top: top - 1, bottom: top + step, event: answer ?? call, call });
-    if (right - left > 90) {
-      context.fillStyle = colours.ink;
+    if (right - left > 90 && left >= labelled) {
+      context.fillStyle = colours.soft;
       context.font = `11px ${fontFamily()}`;
       context.textBaseline = 'top';
       context.fillText(`call ${trace.number[call]} · ${outcome}`, left, place.y + 4, right - left);
+      labelled = left + 110;
     }
     context.globalAlpha = 1;
   }
@@ -166,14 +169,14 @@ function drawOutcomes(context, scene, lane, place) {
     column.bad = column.all - before - column.good;
     before = column.all;
   }
-  const most = Math.max(1, ...columns.map(({ good, bad }) => Math.max(good, bad)));
+  const most = usualMost(columns.map(({ good, bad }) => Math.max(good, bad)));
   const room = place.height / 2 - 6;
   for (const [key, colour, sign] of [['good', colours.done, -1], ['bad', colours.unknown, 1]]) {
     context.fillStyle = colour;
     context.globalAlpha = scene.story ? 0.25 : 0.75;
     context.beginPath();
     columns.forEach((column, place_) => {
-      const height = column[key] === 0 ? 0 : Math.max(2, (column[key] / most) * room);
+      const height = column[key] === 0 ? 0 : Math.max(2, Math.min(1, column[key] / most) * room);
       if (height) context.rect(GUTTER + place_ * COLUMN, place.y, COLUMN, sign * height);
     });
     context.fill();

@@ -1,13 +1,16 @@
-// Messages as lines, from the sender's lane to the receiver's. Too many to tell apart are sampled.
+// Messages as lines, from the sender's lane to the receiver's; as ribbons where there are too many.
 import { colours, messageStyle } from './palette.js';
 import { BAND_HALF, fontFamily, GUTTER } from './lanes.js';
+import { drawRibbons, pairsOf } from './ribbons.js';
 import { placeOf } from './trace.js';
 
-/** More lines of one kind than this are a grey wall: then every second, fourth, eighth … is drawn. */
-const LINES_MAX = 450;
-const CROSSES_MAX = 500;
+/** Lines of one kind that are closer than this are a wall: then a ribbon is drawn instead. */
+const LINE_ROOM = 4;
+/** Crosses closer than this are one. */
+const CROSS_ROOM = 9;
 /** Below so many lines there is room for an arrow head at each, and for words along them. */
 const ARROWS_MAX = 260;
+const DASHES_MAX = 60;
 const WORDS_MAX = 14;
 
 /** Messages of each kind by themselves: what is rare is drawn in full beside what is frequent. */
@@ -30,7 +33,7 @@ function group(trace, kind, sends) {
     const block = Math.floor(place / BLOCK);
     ends[block] = Math.max(ends[block], endOf(trace, send));
   });
-  return { kind, sends, ends, style: messageStyle(kind), shown: true };
+  return { kind, sends, ends, pairs: pairsOf(trace, sends), style: messageStyle(kind), shown: true };
 }
 
 function endOf(trace, send) {
@@ -38,29 +41,26 @@ function endOf(trace, send) {
   return arrival < 0 ? trace.time[send] : trace.time[arrival];
 }
 
-/** How many messages of a kind are in view, and which part of them is drawn. */
-export function strideOf(trace, { sends }, view) {
-  const count = placeOf(trace.time, sends, view.to) - placeOf(trace.time, sends, view.from);
-  let stride = 1;
-  while (count / stride > LINES_MAX) stride *= 2;
-  return { count, stride };
+/** How many messages of a kind are sent while in view. */
+function countIn(scene, { sends }) {
+  const { trace, view } = scene;
+  return placeOf(trace.time, sends, view.to) - placeOf(trace.time, sends, view.from);
 }
 
-/** Collects the lines of one kind that are in view. Those that are sampled stay the same while one pans. */
-function collect(scene, group, stride, lines) {
+/** Collects the lines of one kind that are in view. */
+function collect(scene, group) {
   const { trace, view } = scene;
+  const lines = [];
   const end = placeOf(trace.time, group.sends, view.to);
-  for (let block = 0; block * BLOCK < end; block++) {
-    if (group.ends[block] < view.from) continue;
-    const stop = Math.min((block + 1) * BLOCK, end);
-    const start = block * BLOCK;
-    for (let place = start + ((stride - (start % stride)) % stride); place < stop; place += stride) {
+  for (let start = 0; start < end; start += BLOCK) {
+    if (group.ends[start / BLOCK] < view.from) continue;
+    for (let place = start; place < Math.min(start + BLOCK, end); place++) {
       const send = group.sends[place];
-      if (endOf(trace, send) < view.from) continue;
-      const line = lineOf(scene, send);
+      const line = endOf(trace, send) < view.from ? null : lineOf(scene, send);
       if (line) lines.push(line);
     }
   }
+  return lines;
 }
 
 /** Where a message is drawn; null where one of its lanes is not shown. */
@@ -85,18 +85,19 @@ export function lineOf(scene, send) {
   return { send, lost, startX, startY, endX, endY };
 }
 
-/** Draws all that are in view. Gives the lines, for the mouse, and how many stand for how many. */
+/** Draws all that are in view. Gives the lines, for the mouse, and how many messages there are. */
 export function drawMessages(context, scene, groups) {
-  const { view, trace, story } = scene;
+  const { trace, story, width } = scene;
+  const shown = groups.filter((group) => group.shown).map((group) => ({ group, count: countIn(scene, group) }));
+  const room = (width - GUTTER) / LINE_ROOM;
+  drawRibbons(context, scene, shown.filter(({ count }) => count > room).map(({ group }) => group));
   const all = [];
   let total = 0;
-  for (const group of groups) {
-    if (!group.shown) continue;
-    const { count, stride } = strideOf(trace, group, view);
-    const lines = [];
-    collect(scene, group, stride, lines);
+  for (const { group, count } of shown) {
     total += count;
-    drawLines(context, group.style, lines, (stride > 1 ? 0.3 : 0.85) * (story ? 0.28 : 1));
+    if (count > room) continue;
+    const lines = collect(scene, group);
+    drawLines(context, group.style, lines, story ? 0.24 : 0.85);
     all.push(...lines);
   }
   context.globalAlpha = story ? 0.3 : 1;
@@ -109,8 +110,8 @@ export function drawMessages(context, scene, groups) {
 function drawLines(context, style, lines, alpha) {
   context.strokeStyle = colours[style.family];
   context.lineWidth = style.width;
-  // Dashes of many short lines cost more than they tell.
-  context.setLineDash(lines.length <= ARROWS_MAX * 2 ? style.dash : []);
+  // Dashes of many parallel lines make a pattern that means nothing.
+  context.setLineDash(lines.length <= DASHES_MAX ? style.dash : []);
   context.globalAlpha = alpha;
   context.beginPath();
   for (const { startX, startY, endX, endY } of lines) {
@@ -144,7 +145,8 @@ function drawWords(context, scene, lines) {
     const { startX, startY, endX, endY } = line;
     const length = Math.hypot(endX - startX, endY - startY);
     const words = scene.trace.nameOf(line.send);
-    if (context.measureText(words).width + 30 > length) continue;
+    // Words that stand on end are not read.
+    if (context.measureText(words).width + 30 > length || Math.abs(endX - startX) < 34) continue;
     context.save();
     context.translate(startX + (endX - startX) * 0.4, startY + (endY - startY) * 0.4);
     context.rotate(Math.atan2(endY - startY, endX - startX));
@@ -155,24 +157,33 @@ function drawWords(context, scene, lines) {
   context.textAlign = 'left';
 }
 
-/** Crosses where messages were lost. Many lost ones must not look like few, so they are sampled last. */
+/** Crosses where messages were lost. */
 export function drawCrosses(context, scene, groups) {
-  const { trace, view, story } = scene;
+  const { trace, view, story, layout } = scene;
   const drops = trace.all('drop');
-  const from = placeOf(trace.time, drops, view.from);
   const to = placeOf(trace.time, drops, view.to);
   const shown = new Map(groups.map((group) => [group.kind, group.shown]));
-  const stride = Math.ceil(Math.max(1, (to - from) / CROSSES_MAX));
+  const taken = new Set();
   const crosses = [];
   context.strokeStyle = colours.bad;
   context.globalAlpha = story ? 0.35 : 0.9;
   context.lineWidth = 1.6;
   context.beginPath();
-  for (let place = from - (from % stride); place < to; place += stride) {
-    const send = place < 0 ? -1 : trace.back[drops[place]];
-    if (send < 0 || shown.get(trace.nameOf(send)) === false) continue;
+  const perPixel = view.span / scene.width;
+  const last = new Float64Array(65536).fill(-Infinity);
+  for (let place = placeOf(trace.time, drops, view.from); place < to; place++) {
+    const send = trace.back[drops[place]];
+    if (send < 0) continue;
+    // Most of a long outage falls here, before anything is worked out.
+    const pair = trace.lane[send] * 256 + trace.to[send];
+    if (trace.time[send] - last[pair] < perPixel * 2) continue;
+    last[pair] = trace.time[send];
+    if (shown.get(trace.nameOf(send)) === false || !layout.places.has(trace.to[send])) continue;
     const line = lineOf(scene, send);
     if (!line || line.endX < GUTTER - 4) continue;
+    const cell = Math.floor(line.endX / CROSS_ROOM) * 4096 + Math.floor(line.endY / CROSS_ROOM);
+    if (taken.has(cell)) continue;
+    taken.add(cell);
     cross(context, line.endX, line.endY, 3.5);
     crosses.push({ x: line.endX, y: line.endY, event: drops[place] });
   }
@@ -204,5 +215,6 @@ export function drawStoryMessages(context, scene) {
     }
   }
   drawArrows(context, scene.trace, lines, 9);
+  drawWords(context, scene, lines);
   return lines;
 }

@@ -3,6 +3,7 @@ import { colours, hatch } from './palette.js';
 import { fontFamily, GUTTER } from './lanes.js';
 import { firstBehind } from './paths.js';
 import { marksOf } from './axis.js';
+import { usualMost } from './ribbons.js';
 
 const HANDLE = 7;
 const WINDOW_MIN = 6;
@@ -29,8 +30,6 @@ export class Minimap {
     context.clearRect(0, 0, width, height);
     context.font = `11px ${fontFamily()}`;
     context.textBaseline = 'middle';
-    this.drawRates(context, 4, height - 30);
-    this.drawReigns(context, height - 26, 10);
     for (const fault of this.trace.faults) {
       const left = this.toX(fault.from);
       const span = Math.max(1.5, this.toX(fault.to) - left);
@@ -41,6 +40,8 @@ export class Minimap {
       hatch(context, '/', left, 0, span, height - 14, colours.fault);
       context.globalAlpha = 1;
     }
+    this.drawRates(context, 4, height - 30);
+    this.drawReigns(context, height - 26, 10);
     context.fillStyle = colours.bad;
     for (const event of this.trace.all('violation')) context.fillRect(this.toX(this.trace.time[event]) - 1, 0, 2.5, height);
     this.drawAxis(context, height);
@@ -55,7 +56,7 @@ export class Minimap {
       context.globalAlpha = 0.75;
       context.beginPath();
       counts.forEach((count, place) => {
-        const height = count === 0 ? 0 : Math.max(1.5, (count / most) * (bottom - top));
+        const height = count === 0 ? 0 : Math.max(1.5, Math.min(1, count / most) * (bottom - top));
         context.rect(GUTTER + place * step, bottom - height, Math.max(1, step - 0.6), height);
       });
       context.fill();
@@ -171,7 +172,7 @@ function ratesOf(trace) {
     const bucket = Math.min(BUCKETS - 1, Math.floor((trace.time[answer] / trace.duration) * BUCKETS));
     (trace.name[answer] === good ? done : failed)[bucket]++;
   }
-  return { done, failed, most: Math.max(1, ...done, ...failed) };
+  return { done, failed, most: usualMost([...done, ...failed]) };
 }
 
 /** Who led at a time, for the range's words. */

@@ -56,8 +56,8 @@ export class Panel {
         element('h3', {}, capital(story.title))),
       story.sentence ? element('p', { class: 'sentence' }, story.sentence) : '',
       element('div', { class: 'tools' },
-        element('button', { type: 'button', onclick: () => actions.fit(story) }, 'Show all of it'),
-        element('button', { type: 'button', onclick: () => actions.near(event) }, 'Zoom to it'),
+        element('button', { type: 'button', onclick: () => actions.fit(story) }, 'Show all'),
+        element('button', { type: 'button', onclick: () => actions.near(event) }, 'Zoom in'),
         element('button', { type: 'button', onclick: () => actions.back(), 'aria-label': 'Back to the event chosen before' }, '← Back'),
         element('button', { type: 'button', onclick: () => actions.letGo() }, 'Close')),
       story.acks.length ? this.acks(story) : '',
@@ -100,12 +100,14 @@ export class Panel {
 
   steps(story, steps) {
     const { trace, actions } = this;
-    const start = trace.time[steps[0].event];
+    // Faults last; what they explain is told from its own beginning.
+    const first = (steps.find(({ mark }) => mark !== 'fault') ?? steps[0]).event;
+    const start = trace.time[first];
     const row = ({ event, say, mark }) => {
       const words = capital(trace.line(event));
       return element('li', { class: mark || null, 'data-event': String(event) },
         element('button', { type: 'button', onclick: () => actions.choose(event) },
-          element('small', {}, event === steps[0].event ? moment(start, 1) : `+${span(trace.time[event] - start)}`),
+          element('small', {}, event <= first ? moment(trace.time[event], 1) : `+${span(trace.time[event] - start)}`),
           event === story.event ? element('em', {}, words) : words,
           say ? element('small', {}, `→ ${say}`) : ''));
     };

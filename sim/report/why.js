@@ -4,6 +4,8 @@ import { acknowledged, before, carrier, firstBehind, prompt, reached, sendsBetwe
 
 /** Generic chains end here: what is older explains little. */
 const STEPS_MAX = 14;
+/** Calls that are traced back from one entry: a batch has many. */
+const CALLS_MAX = 2;
 
 /** Steps of an explanation, each event once, and the messages between them. */
 class Story {
@@ -138,26 +140,43 @@ function whyQuorum(story, event) {
   story.acks = acks.map((ack) => ({ ...ack, delay: ack.heard < 0 ? null : trace.time[ack.heard] - trace.time[event] }));
   story.add(event, `${counted.length} of ${trace.nodes.length} disks have entry ${entry}: it is committed`, 'commit');
   for (const ack of counted) {
-    const words = `${trace.laneName(ack.voter)} has entry ${entry} on its disk`;
-    story.add(ack.durable, words, 'ack');
+    story.add(ack.durable, ack.own ? (ack.decisive ? 'makes the quorum' : 'counts') : null, 'ack');
     if (ack.own) continue;
     const brought = carrier(trace, ack.durable, entry);
     story.addMessage(brought);
-    const says = ack.decisive ? `makes the quorum` : `counts`;
-    story.addMessage(ack.heard, `${trace.laneName(ack.voter)}'s ack arrives: ${says}`, 'ack');
+    story.addMessage(ack.heard, ack.decisive ? 'makes the quorum' : 'counts', 'ack');
   }
   const names = counted.map((ack) => trace.laneName(ack.voter) + (ack.own ? ' (its own)' : ''));
   story.sentence = counted.length < quorum
     ? `The trace shows only ${plural(counted.length, 'disk')} that had it.`
     : `${trace.laneName(leader)} leads. ${quorum} of ${trace.nodes.length} disks had entry ${entry}: ${list(names)}.`;
-  story.answers = answersFor(trace, leader, entry, event);
+  story.answers = answersFor(trace, entry, event);
+  addOrigins(story, story.answers, leader, event);
 }
 
-/** Replies that a leader sends for an entry once it is committed. */
-function answersFor(trace, leader, entry, commit) {
+/** The calls whose entry this is, as far as they are few, and how they came to the leader. */
+function addOrigins(story, answers, leader, commit) {
+  const { trace } = story;
+  for (const answer of answers.slice(0, CALLS_MAX)) {
+    const call = trace.back[answer];
+    if (call < 0) continue;
+    story.add(call, null, 'call');
+    const came = before(
+      trace,
+      commit,
+      (at) => trace.kind[at] === trace.code.recv && trace.back[at] >= 0 && trace.call[trace.back[at]] === call,
+      leader,
+    );
+    story.addMessage(came);
+  }
+}
+
+/** Answers that name an entry, once it is committed. */
+function answersFor(trace, entry, commit) {
   const answers = trace.all('answer');
   const found = [];
-  for (let place = firstBehind(answers, commit); place < answers.length && place < firstBehind(answers, commit) + 400; place++) {
+  const start = firstBehind(answers, commit);
+  for (let place = start; place < Math.min(answers.length, start + 400); place++) {
     if (trace.number[answers[place]] === entry) found.push(answers[place]);
   }
   return found;
@@ -211,7 +230,7 @@ function stagesOf(trace, { call, came, commit, answeredBy, reply, event }) {
     ['at the client', reply, event],
   ];
   return points
-    .filter(([, from, to]) => from >= 0 && to >= 0 && to >= from)
+    .filter(([, from, to]) => from >= 0 && to >= 0 && trace.time[to] > trace.time[from])
     .map(([name, from, to]) => ({ name, from: trace.time[from], to: trace.time[to] }));
 }
 

@@ -13,7 +13,7 @@ use super::columns::Packed;
 const TEMPLATE: &str = include_str!("../../report/report.html");
 const STYLES: &str = include_str!("../../report/report.css");
 /// One concept each, and each uses only those before it.
-const SCRIPTS: [(&str, &str); 23] = [
+const SCRIPTS: [(&str, &str); 24] = [
     ("unpack.js", include_str!("../../report/unpack.js")),
     ("words.js", include_str!("../../report/words.js")),
     ("elements.js", include_str!("../../report/elements.js")),
@@ -26,6 +26,7 @@ const SCRIPTS: [(&str, &str); 23] = [
     ("lanes.js", include_str!("../../report/lanes.js")),
     ("axis.js", include_str!("../../report/axis.js")),
     ("bands.js", include_str!("../../report/bands.js")),
+    ("ribbons.js", include_str!("../../report/ribbons.js")),
     ("messages.js", include_str!("../../report/messages.js")),
     ("marks.js", include_str!("../../report/marks.js")),
     ("minimap.js", include_str!("../../report/minimap.js")),
@@ -69,17 +70,37 @@ fn fill(template: &str, parts: &[(&str, String)]) -> String {
     page
 }
 
-/// All scripts as one. Each is a module that says what it uses of which other; together they share
-/// one scope, so those lines go.
+/// All scripts as one. Each is a module that says what it uses of which other: here each becomes a
+/// function that gives what it exports, so that what it keeps to itself stays there.
 fn scripts() -> String {
     let mut script = String::new();
     for (_, text) in SCRIPTS {
+        let exported = exports(text).join(", ");
+        match exported.is_empty() {
+            true => script.push_str("await (async () => {\n"),
+            false => script.push_str(&format!("const {{ {exported} }} = (() => {{\n")),
+        }
         for line in text.lines().filter(|line| !line.starts_with("import ")) {
             script.push_str(line.strip_prefix("export ").unwrap_or(line));
             script.push('\n');
         }
+        match exported.is_empty() {
+            true => script.push_str("})();\n"),
+            false => script.push_str(&format!("return {{ {exported} }};\n}})();\n")),
+        }
     }
     script
+}
+
+/// The names that a script declares for others: one a line, at its beginning.
+fn exports(text: &str) -> Vec<&str> {
+    text.lines()
+        .filter_map(|line| line.strip_prefix("export "))
+        .filter_map(|line| {
+            let (_, rest) = line.strip_prefix("async ").unwrap_or(line).split_once(' ')?;
+            rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next()
+        })
+        .collect()
 }
 
 /// JSON that can't end the element that it stands in.
@@ -100,18 +121,6 @@ fn deflate(bytes: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// What a script declares for others.
-    fn exports(text: &str) -> Vec<&str> {
-        text.lines()
-            .filter_map(|line| line.strip_prefix("export "))
-            .filter_map(|line| {
-                let line = line.strip_prefix("async ").unwrap_or(line);
-                let (_, rest) = line.split_once(' ')?;
-                rest.split(|letter: char| !letter.is_alphanumeric() && letter != '_').next()
-            })
-            .collect()
-    }
 
     #[test]
     fn each_script_uses_only_what_those_before_it_declare() {
