@@ -4,7 +4,7 @@ import { fontFamily, GUTTER } from './lanes.js';
 import { moment, span } from './words.js';
 
 /** The round step that leaves at least so many pixels between two marks. */
-export function roundStep(range, pixels, pixelsMin = 110) {
+export function roundStep(range, pixels, pixelsMin = 92) {
   const least = (range * pixelsMin) / pixels;
   const power = 10 ** Math.floor(Math.log10(least));
   return [1, 2, 5, 10].map((times) => times * power).find((step) => step >= least);

@@ -157,6 +157,10 @@ export class Diagram {
     canvas.addEventListener('pointerdown', (event) => this.press(event, at));
     canvas.addEventListener('pointermove', (event) => this.hover(...at(event)));
     canvas.addEventListener('pointerleave', () => (this.tip.hidden = true));
+    canvas.addEventListener('dblclick', (event) => {
+      const time = this.toTime(at(event)[0]);
+      view.glideTo(time - view.span / 8, time + view.span / 8);
+    });
     canvas.addEventListener('keydown', (event) => this.key(event));
   }
 

@@ -11,7 +11,8 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-const SVG = 'http://www.w3.org/2000/svg';
+// The page has one already, so that no address need stand here.
+const SVG = document.querySelector('svg').namespaceURI;
 
 /** Makes an SVG element. */
 export function shape(name, attributes = {}, ...children) {

@@ -40,8 +40,8 @@ export class Minimap {
       hatch(context, '/', left, 0, span, height - 14, colours.fault);
       context.globalAlpha = 1;
     }
-    this.drawRates(context, 4, height - 30);
-    this.drawReigns(context, height - 26, 10);
+    this.drawRates(context, 4, height - 32);
+    this.drawReigns(context, height - 29, 13);
     context.fillStyle = colours.bad;
     for (const event of this.trace.all('violation')) context.fillRect(this.toX(this.trace.time[event]) - 1, 0, 2.5, height);
     this.drawAxis(context, height);

@@ -107,7 +107,7 @@ export function drawPhases(root, trace, go) {
   const figures = (phase) => [phase.p50_ns, phase.p99_ns, phase.p999_ns, phase.max_ns].map((value) => [phase.done ? span(value) : '–', 'figure']);
   const rows = (trace.summary.phases ?? []).map((phase) => element('tr', {},
     element('td', { class: 'strong' }, link(phase.name, () => go.range(phase.from_ns, phase.to_ns))),
-    ...cells([[`${moment(phase.from_ns, 1e7)} – ${moment(phase.to_ns, 1e7)}`], [count(phase.done), 'figure'], [count(phase.refused ?? 0), 'figure'],
+    ...cells([[`${moment(phase.from_ns, 1e7)} – ${moment(phase.to_ns, 1e7)}`, 'once'], [count(phase.done), 'figure'], [count(phase.refused ?? 0), 'figure'],
       [count(phase.unknown ?? 0), 'figure'], ...figures(phase), [span(phase.longest_gap_ns), 'figure']])));
   root.replaceChildren(rows.length
     ? table('Phases', [['Phase'], ['When'], ['Done', 'figure'], ['Refused', 'figure'], ['Unknown', 'figure'], ['p50', 'figure'], ['p99', 'figure'],
