@@ -1,5 +1,5 @@
 //! A group of nodes, each on a simulated disk, in a simulated network: all that can happen to it,
-//! from one seed.
+//! from one seed, or by a scenario.
 //!
 //! The nodes are the real ones without their sockets: the same engine, core, log and index. One
 //! loop takes one event after the other from a queue in virtual nanoseconds; there is no other
@@ -7,6 +7,7 @@
 //! ([`invariants`]); what clients were told is compared with the log at the end, by the same oracle
 //! as for a single node.
 
+mod applied;
 mod clients;
 mod clock;
 pub mod coverage;
@@ -16,14 +17,20 @@ mod faults;
 mod ghost;
 mod invariants;
 mod liveness;
+mod load;
 pub mod mutant;
 mod network;
 mod node;
 mod outputs;
 mod partition;
 pub mod plan;
+pub mod play;
+mod rot;
+mod route;
 mod schedule;
+mod setup;
 mod subscriber;
+pub mod telling;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -34,21 +41,28 @@ use quorate_storage::disk::simulated::{CrashPoint, Random, Survival};
 
 use self::clients::{Call, Client};
 use self::coverage::Coverage;
+use self::disk::OpKind;
 use self::ghost::Ghost;
 use self::invariants::Turned;
 use self::mutant::GroupMutant;
 use self::network::{Heard, Network};
 use self::node::{Inbound, Node};
 use self::plan::Plan;
+use self::play::Play;
 use self::schedule::{Event, MILLIS, Nanos, Queue};
 use self::subscriber::Subscriber;
 use crate::history::{Attempt, Moment, Violation};
+use crate::scenario::fault::{FaultName, Trigger};
 use crate::trace::Trace;
 use crate::workload::Workload;
 use crate::world::Failure;
 
 /// More events than any run has: beyond it, something goes in circles.
 const EVENTS_MAX: u64 = 2_000_000;
+/// In a scenario there are more; it says itself how long it is.
+const EVENTS_OF_SCENARIO_MAX: u64 = 2_000_000_000;
+/// More clients than a scenario has.
+const LANES_MAX: usize = 16_384;
 /// A start changes a handful of things; a power loss within it is set on one of them.
 const RECOVERY_CHANGES_MAX: u64 = 12;
 
@@ -120,6 +134,10 @@ struct World {
     ghost: Ghost,
     workload: Workload,
     clients: Vec<Client>,
+    /// Of them, those that have nothing to do in a scenario.
+    free_clients: Vec<usize>,
+    /// The node that each client believes to lead; in a scenario many operations share one.
+    believed: Vec<usize>,
     /// Clients have no new wishes.
     is_closing: bool,
     attempts: Vec<Attempt>,
@@ -131,6 +149,8 @@ struct World {
     subscribers: Vec<Subscriber>,
     coverage: Coverage,
     trace: Trace,
+    /// The scenario that is being run, if it is not a seed's own plan.
+    play: Option<Play>,
 }
 
 impl World {
@@ -138,7 +158,12 @@ impl World {
         let count = plan.nodes;
         Self {
             nodes: (0..count).map(|index| Node::new(index, &plan, seed)).collect(),
-            network: Network::new(count, plan.quality, seed),
+            network: Network::new(
+                count,
+                (plan.quality.mood, plan.quality.idle_timeout),
+                plan.routes.clone().unwrap_or_else(|| plan.quality.routes(count, seed)),
+                seed,
+            ),
             queue: Queue::default(),
             now: 0,
             events: 0,
@@ -151,7 +176,9 @@ impl World {
             broken: Vec::new(),
             ghost: Ghost::new(count),
             workload: Workload::new(seed),
-            clients: Client::all(plan.clients, count),
+            clients: (0..plan.clients).map(Client::new).collect(),
+            free_clients: Vec::new(),
+            believed: (0..plan.clients.max(LANES_MAX)).map(|index| index % count).collect(),
             is_closing: false,
             attempts: Vec::new(),
             sent: Vec::new(),
@@ -161,6 +188,7 @@ impl World {
             subscribers: Subscriber::all(count),
             coverage: Coverage::default(),
             trace: Trace::new(prints),
+            play: None,
             mutant,
             plan,
         }
@@ -211,8 +239,9 @@ impl World {
             self.now = at;
             self.moment += 1;
             self.events += 1;
-            if self.events > EVENTS_MAX {
-                let story = format!("{EVENTS_MAX} events happened by {}", self.now);
+            let events_max = if self.play.is_some() { EVENTS_OF_SCENARIO_MAX } else { EVENTS_MAX };
+            if self.events > events_max {
+                let story = format!("{events_max} events happened by {}", self.now);
                 return Err(Violation { invariant: "progress", story });
             }
             self.happen(event)?;
@@ -233,7 +262,10 @@ impl World {
                 Ok(())
             }
             Event::Frame(delivery) => {
-                if let Some(delivery) = self.network.arrive(*delivery) {
+                let arrived = self.network.arrive(*delivery);
+                self.tell_lost();
+                if let Some(delivery) = arrived {
+                    self.tell_arrival(&delivery);
                     let network::Delivery { from, to, packet, .. } = delivery;
                     self.heard[to][from] = self.now;
                     self.trace.mix(&[self.now, from as u64, to as u64, packet.bytes as u64]);
@@ -256,8 +288,12 @@ impl World {
                 self.request_arrives(request);
                 Ok(())
             }
-            Event::Answer { request, outcome } => {
-                self.answer_arrives(request, outcome);
+            Event::Answer { request, outcome, lane, message } => {
+                self.answer_arrives(request, outcome, (lane, message));
+                Ok(())
+            }
+            Event::ReadAnswer { client, token, message, end } => {
+                self.read_answer_arrives(client, token, message, end);
                 Ok(())
             }
             Event::Broken { request, was_taken } => {
@@ -277,6 +313,22 @@ impl World {
                 self.mend(mend);
                 Ok(())
             }
+            scripted => {
+                self.happen_by_script(scripted);
+                Ok(())
+            }
+        }
+    }
+
+    fn happen_by_script(&mut self, event: Event) {
+        match event {
+            Event::Fault { fault } => self.scripted(fault),
+            Event::Heal { number } => self.heal_one(number),
+            Event::Flap { number } => self.flap_applied(number),
+            Event::Torn { node } => self.tear(node),
+            Event::Due { stream } => self.due(stream),
+            Event::Arrival { client, load, number } => self.arrive(client, load, number),
+            _ => unreachable!("all others have had their turn"),
         }
     }
 
@@ -322,8 +374,11 @@ impl World {
             self.nodes[node].medium.crash_at(CrashPoint::Submitted(change));
         }
         let _before = self.nodes[node].medium.strikes();
-        let (now, nodes) = (self.now, self.nodes.len());
-        let opened = self.nodes[node].open(now, nodes, self.mutant.and_then(GroupMutant::of_core));
+        if self.is_under(node, FaultName::DiskFull) {
+            self.nodes[node].medium.set_space(0);
+        }
+        let now = self.now;
+        let opened = self.nodes[node].open(now, self.mutant.and_then(GroupMutant::of_core));
         if loses_power && (opened.is_err() || self.nodes[node].medium.has_crashed()) {
             self.coverage.hit("power loss in recovery");
             self.note(format_args!("node {node} loses power in recovery"));
@@ -338,7 +393,10 @@ impl World {
                 self.note(format_args!("node {node} starts: {recovered}"));
                 self.take_ledger(node)?;
                 let view = self.nodes[node].view().expect("it has just started");
-                invariants::started(&mut self.ghost, node, &view)?;
+                let is_honest = !self.nodes[node].is_tainted;
+                invariants::started(&mut self.ghost, node, &view, is_honest)?;
+                self.happened(Trigger::NodeStarted);
+                self.tell_of(node);
                 self.network.start(self.now, node, &mut self.queue);
                 self.wake(node, self.now + 1);
                 Ok(())
@@ -348,6 +406,13 @@ impl World {
                 self.note(format_args!("node {node} does not start: {error}"));
                 self.nodes[node].ledger.borrow_mut().clear();
                 self.start_later(node);
+                Ok(())
+            }
+            Err(error) if self.nodes[node].is_tainted => {
+                self.tell(|record, now| {
+                    record.note(now, Some(node), format!("it does not start: {error}"));
+                });
+                self.halt(node);
                 Ok(())
             }
             Err(error) => Err(Violation {
@@ -367,6 +432,7 @@ impl World {
             Some(survival) => self.nodes[node].medium.power_loss_keeping(survival),
             None => self.nodes[node].medium.restart(),
         }
+        self.tell_of(node);
     }
 
     /// A process is gone: who waits for it learns so, sooner or later.
@@ -379,6 +445,11 @@ impl World {
             return;
         }
         self.coverage.hit("crash");
+        let led = self.ghost.nodes[node].view.is_some_and(|view| view.is_ready);
+        self.happened(Trigger::NodeDown);
+        if led {
+            self.happened(Trigger::LeaderLost);
+        }
         self.ghost.nodes[node].view = None;
         self.network.stop(self.now, node, &mut self.queue);
         let calls = self.calls.iter().filter(|(_, call)| call.node == node);
@@ -401,9 +472,8 @@ impl World {
             self.start_later(node);
             return;
         }
-        let stalled_until = self.nodes[node].pace.stalled_until;
-        if stalled_until > self.now {
-            self.queue.push(stalled_until, Event::Disk { node, incarnation, op });
+        if let Some(until) = self.nodes[node].pace.stalls_until(self.now) {
+            self.queue.push(until, Event::Disk { node, incarnation, op });
             return;
         }
         self.nodes[node].medium.complete(op);
@@ -436,12 +506,16 @@ impl World {
         self.take_ledger(node)?;
         invariants::turned(&mut self.ghost, &Turned { node, before, after })?;
         self.trace.mix(&[self.now, node as u64, after.epoch.get(), after.end.index.get()]);
+        self.tell_of(node);
         self.take_outputs(node)?;
         if let Err(fault) = turned {
             return self.stop(node, &fault);
         }
-        for op in self.nodes[node].new_operations() {
-            let at = self.nodes[node].pace.completion(self.now, &mut self.schedule);
+        for (op, kind) in self.nodes[node].new_operations() {
+            let at = self.nodes[node].pace.completion(self.now, kind, &mut self.schedule);
+            if kind == OpKind::DurableWrite && self.nodes[node].is_to_be_torn {
+                self.queue.push(self.now + 1, Event::Torn { node });
+            }
             let incarnation = self.nodes[node].incarnation;
             self.queue.push(at, Event::Disk { node, incarnation, op });
         }

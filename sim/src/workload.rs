@@ -1,7 +1,7 @@
 //! What clients do: appends with all expectations, checks, metadata, deletes and tombstones, on few
 //! enough streams that they meet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_core::event::{self, ContentType, NewEvent};
 use quorate_core::id::{EventId, Revision};
@@ -9,24 +9,102 @@ use quorate_core::request::Expected;
 use quorate_storage::disk::simulated::Random;
 
 use crate::history::{Attempt, End, Moment, Wish};
+use crate::scenario::model::{Append, Expect};
+use crate::scenario::number;
 
 /// More than the heads that are kept in memory under tiny limits.
 pub const STREAMS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 const EVENTS_MAX: u64 = 3;
 const DATA_BYTES_MAX: u64 = 300;
 
+/// Streams of a scenario that are compared one by one at the end; all are in the log.
+const COMPARED_MAX: usize = 40;
+/// What a frame has beside its data, and more.
+const FRAME_BYTES: u64 = 200;
+
 /// Draws what is wanted next.
 pub struct Workload {
     random: Random,
     /// The last revision of each stream, as far as answers told.
     known: BTreeMap<String, Revision>,
+    /// Streams that were written to, the first ones.
+    used: BTreeSet<String>,
 }
 
 impl Workload {
     /// The one of this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
-        Self { random: Random::stream(seed, "workload"), known: BTreeMap::new() }
+        let random = Random::stream(seed, "workload");
+        Self { random, known: BTreeMap::new(), used: BTreeSet::new() }
+    }
+
+    /// Streams to look at one by one.
+    #[must_use]
+    pub fn streams(&self) -> Vec<String> {
+        let own = STREAMS.iter().map(|stream| (*stream).to_owned());
+        own.chain(self.used.iter().cloned()).collect()
+    }
+
+    /// The next wish, drawn from other numbers than those of this workload.
+    pub fn next_from(&mut self, random: Random, moment: Moment) -> Attempt {
+        let own = std::mem::replace(&mut self.random, random);
+        let attempt = self.next(moment);
+        self.random = own;
+        attempt
+    }
+
+    /// An append as a scenario wants it.
+    ///
+    /// - `bytes_max`: of all its events
+    pub fn append(
+        &mut self,
+        wanted: &Append,
+        random: Random,
+        bytes_max: u64,
+        moment: Moment,
+    ) -> Attempt {
+        let own = std::mem::replace(&mut self.random, random);
+        let stream = format!("s{}", self.chosen(wanted.streams, wanted.skew));
+        if self.used.len() < COMPARED_MAX {
+            self.used.insert(stream.clone());
+        }
+        let count = wanted.batch.draw(&mut self.random).max(1);
+        let most = (bytes_max / count).saturating_sub(FRAME_BYTES).max(1);
+        let mut frames = Vec::new();
+        for _ in 0..count {
+            let bytes = wanted.payload.draw(&mut self.random).min(most);
+            // Only so many are random: the others are there for their weight.
+            let mut data = self.random.bytes(bytes.min(16) as usize);
+            data.resize(bytes as usize, b'.');
+            frames.push(self.frame(&stream, "happened", ContentType::Octets, &data));
+        }
+        let known = self.known.get(&stream).copied();
+        let expected = match (wanted.expect, known) {
+            (Expect::Any, _) => Expected::Any,
+            (Expect::Exact, Some(revision)) => Expected::Exact(revision),
+            (Expect::Exact | Expect::None, _) => Expected::NoStream,
+            (Expect::Exists, _) => Expected::StreamExists,
+        };
+        self.random = own;
+        Attempt { stream, expected, wish: Wish::Append(frames), invoked: moment, end: End::Unknown }
+    }
+
+    /// The number of a stream: the first are chosen more often where there is a skew (Zipf's law,
+    /// made continuous).
+    fn chosen(&mut self, count: u32, skew: f64) -> u32 {
+        if skew <= 0.0 {
+            return self.random.below(u64::from(count)) as u32;
+        }
+        let (share, most) = (number::share(&mut self.random), number::ln(f64::from(count) + 1.0));
+        let rest = 1.0 - skew;
+        let place = if rest.abs() < 1e-6 {
+            number::exp(share * most)
+        } else {
+            let whole = number::exp(rest * most) - 1.0;
+            number::exp(number::ln(1.0 + share * whole) / rest)
+        };
+        (place as u32).clamp(1, count) - 1
     }
 
     /// The next wish.

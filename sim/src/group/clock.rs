@@ -47,6 +47,11 @@ impl Clock {
         self.rate = rate;
     }
 
+    /// How fast it runs.
+    pub(super) const fn rate(&self) -> u64 {
+        self.rate
+    }
+
     /// Moves the wall clock.
     pub(super) fn jump(&mut self, ticks: i64) {
         self.wall_ahead = self.wall_ahead.saturating_add(ticks);

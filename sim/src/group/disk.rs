@@ -15,6 +15,7 @@ use quorate_storage::disk::simulated::{Medium, Random, SimulatedDisk};
 use quorate_storage::disk::{Completion, Disk, DiskKind, Done, Durability, FileId, Op, OpId};
 
 use super::schedule::{MICROS, MILLIS, Nanos};
+use crate::scenario::distribution::Distribution;
 
 /// One entry as its record describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +40,25 @@ pub(super) enum News {
 /// The news of one node's disk that the ghost has not taken in yet.
 pub(super) type Ledger = Rc<RefCell<Vec<News>>>;
 
+/// What an operation is, as far as its time goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OpKind {
+    /// A write that is durable once it completes.
+    DurableWrite,
+    /// A flush.
+    Flush,
+    /// Anything else.
+    Other,
+}
+
+/// What kind each operation is that has not completed.
+pub(super) type OpKinds = Rc<RefCell<BTreeMap<OpId, OpKind>>>;
+
 /// A simulated disk that keeps a ledger.
 pub(super) struct WatchedDisk {
     disk: SimulatedDisk,
     ledger: Ledger,
+    kinds: OpKinds,
     /// Durable writes of records under way.
     writing: BTreeMap<OpId, Record>,
     /// Files in which records are kept that were removed from the log.
@@ -52,10 +68,10 @@ pub(super) struct WatchedDisk {
 }
 
 impl WatchedDisk {
-    pub(super) fn new(medium: &Medium, ledger: Ledger) -> Self {
+    pub(super) fn new(medium: &Medium, ledger: Ledger, kinds: OpKinds) -> Self {
         let disk = medium.disk();
         let (quarantines, opening) = (BTreeSet::new(), BTreeSet::new());
-        Self { disk, ledger, writing: BTreeMap::new(), quarantines, opening }
+        Self { disk, ledger, kinds, writing: BTreeMap::new(), quarantines, opening }
     }
 }
 
@@ -71,7 +87,13 @@ impl Disk for WatchedDisk {
             Op::Create { name, .. } | Op::Open { name, .. } => name.contains("quarantine"),
             _ => false,
         };
+        let kind = match &op {
+            Op::Write { durability: Durability::Durable, .. } => OpKind::DurableWrite,
+            Op::Sync { .. } => OpKind::Flush,
+            _ => OpKind::Other,
+        };
         let id = self.disk.submit(op);
+        self.kinds.borrow_mut().insert(id, kind);
         if opens_quarantine {
             self.opening.insert(id);
         }
@@ -142,28 +164,70 @@ fn record(bytes: &[u8]) -> Option<Record> {
 }
 
 /// How long the operations of one node's disk take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pace {
-    /// The quickest.
-    pub(super) base: Nanos,
-    /// The longest of what comes on top, in most cases.
-    pub(super) spread: Nanos,
+    /// To read or write.
+    pub(super) write: Distribution,
+    /// To make it durable, on top.
+    pub(super) flush: Distribution,
+    /// Some take up to so much longer: one in so many.
+    pub(super) tail: (u32, Nanos),
     /// Everything takes so many times as long.
     pub(super) slowness: u64,
     /// Nothing completes before this moment.
     pub(super) stalled_until: Nanos,
+    /// Faults that make it slow, by their numbers: what a write and a flush take meanwhile.
+    pub(super) slow: Vec<(usize, Option<Distribution>, Option<Distribution>)>,
+    /// Faults that stall it, by their numbers.
+    pub(super) stalls: Vec<usize>,
 }
 
+/// While a disk is stalled without an end, it is looked at this often.
+pub(super) const STALL_LOOK_NANOS: Nanos = 5 * MILLIS;
+
 impl Pace {
-    /// A disk as they are.
-    pub(super) const fn of(base: Nanos, spread: Nanos) -> Self {
-        Self { base, spread, slowness: 1, stalled_until: 0 }
+    /// A disk as they are in the worlds of seeds.
+    pub(super) fn of(base: Nanos, spread: Nanos) -> Self {
+        let write = Distribution::Uniform { min: base, max: base + spread };
+        Self { tail: (50, 3 * MILLIS), ..Self::modelled(write, Distribution::Constant(0)) }
+    }
+
+    /// A disk that takes so long to write, and so long to make it durable.
+    pub(super) const fn modelled(write: Distribution, flush: Distribution) -> Self {
+        Self {
+            write,
+            flush,
+            tail: (0, 0),
+            slowness: 1,
+            stalled_until: 0,
+            slow: Vec::new(),
+            stalls: Vec::new(),
+        }
     }
 
     /// When an operation that starts now completes.
-    pub(super) fn completion(&self, now: Nanos, random: &mut Random) -> Nanos {
-        let tail = if random.one_in(50) { random.below(3 * MILLIS) } else { 0 };
-        let took = (self.base + random.below(self.spread) + tail) * self.slowness;
+    pub(super) fn completion(&self, now: Nanos, kind: OpKind, random: &mut Random) -> Nanos {
+        let (times, most) = self.tail;
+        let tail = if times > 0 && random.one_in(times) { random.below(most) } else { 0 };
+        // The newest fault has its way.
+        let slow_write = self.slow.iter().rev().find_map(|(_, write, _)| write.as_ref());
+        let slow_flush = self.slow.iter().rev().find_map(|(_, _, flush)| flush.as_ref());
+        let write = slow_write.unwrap_or(&self.write).draw(random);
+        let flush = slow_flush.unwrap_or(&self.flush).draw(random);
+        let took = match kind {
+            OpKind::DurableWrite => write + flush,
+            OpKind::Flush => flush.max(1),
+            OpKind::Other => write,
+        };
+        let took = (took + tail) * self.slowness;
         (now + took).max(self.stalled_until + random.below(100 * MICROS))
+    }
+
+    /// Until when nothing completes, if anything holds it up.
+    pub(super) fn stalls_until(&self, now: Nanos) -> Option<Nanos> {
+        if !self.stalls.is_empty() {
+            return Some(now + STALL_LOOK_NANOS);
+        }
+        (self.stalled_until > now).then_some(self.stalled_until)
     }
 }

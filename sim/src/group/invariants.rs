@@ -67,8 +67,15 @@ pub(super) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Vi
 }
 
 /// A node has started on what its disk has kept.
-pub(super) fn started(ghost: &mut Ghost, node: usize, view: &View) -> Result<(), Violation> {
-    recovery::check(ghost, node, view)?;
+///
+/// - `is_honest`: what its disk called durable is there, unless something is wrong with the node
+pub(super) fn started(
+    ghost: &mut Ghost,
+    node: usize,
+    view: &View,
+    is_honest: bool,
+) -> Result<(), Violation> {
+    recovery::check(ghost, node, view, is_honest)?;
     one_vote::started(ghost, node, view)?;
     monotone::started(ghost, node, view)
 }

@@ -21,6 +21,8 @@ const STAY_NANOS: Nanos = 500 * MILLIS;
 const DISTURBANCES_MAX: u64 = 2;
 /// And so often it may give it away.
 const TRANSFERS_MAX: u64 = 3;
+/// In a scenario, where timers are longer and there is more to catch up with, so many times as long.
+const SCENARIO_TIMES: Nanos = 20;
 /// Within so long all nodes have the same log, once all is healed.
 const EQUAL_NANOS_MAX: Nanos = 8_000 * MILLIS;
 
@@ -101,12 +103,13 @@ impl World {
         self.network.heal(self.now, &mut self.queue);
         self.plan.lost_answer = 0;
         self.plan.transfer = 0;
+        let halted: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_halted(node)).collect();
         for node in 0..self.nodes.len() {
             let state = &mut self.nodes[node];
             state.medium.set_space(u64::MAX);
             state.medium.forget_injected();
             (state.pace.slowness, state.pace.stalled_until) = (1, 0);
-            (state.paused_until, state.stays_down) = (0, false);
+            (state.paused_until, state.stays_down) = (0, halted[node]);
             self.wake(node, self.now);
             self.queue.push(self.now, super::Event::Start { node });
         }
@@ -233,9 +236,11 @@ impl World {
     }
 
     /// All nodes have the same log, and know all of it to be committed.
-    pub(super) fn must_become_equal(&mut self) -> Result<(), Violation> {
-        let nodes: Vec<usize> = (0..self.nodes.len()).collect();
-        let until = self.now + EQUAL_NANOS_MAX;
+    ///
+    /// - `nodes`: those that have not stopped for good
+    pub(super) fn must_become_equal(&mut self, nodes: &[usize]) -> Result<(), Violation> {
+        let slowly = if self.play.is_some() { SCENARIO_TIMES } else { 1 };
+        let until = self.now + slowly * EQUAL_NANOS_MAX;
         let are_equal = |world: &Self| {
             let is_idle = world.clients.iter().all(super::Client::is_idle);
             let mut views = nodes.iter().map(|node| world.ghost.nodes[*node].view);
@@ -246,7 +251,7 @@ impl World {
             is_idle && rest_is_equal && first.committed == first.end && world.leader().is_some()
         };
         if self.pass_while(until, |world| !are_equal(world))? {
-            return Err(self.stuck("not all became equal", &nodes));
+            return Err(self.stuck("not all became equal", nodes));
         }
         Ok(())
     }

@@ -11,12 +11,17 @@ use quorate_storage::disk::simulated::Random;
 
 use super::coverage::Coverage;
 use super::partition::{Way, ways};
+use super::route::{Odds, Route};
 use super::schedule::{Event, MICROS, MILLIS, Nanos, Queue};
+use crate::scenario::distribution::Distribution;
+use crate::scenario::model::{Loss, Share};
 
 /// Lanes of a connection.
 pub(super) const LANES: usize = 3;
 /// Frames of the past that a network in the mood of packets may bring again.
 const REMEMBERED_MAX: usize = 256;
+/// A way that is healed is at most so much later than the others.
+const DELAY_NANOS_MAX: Nanos = MILLIS;
 
 /// One encoded frame.
 #[derive(Clone, Debug)]
@@ -34,8 +39,20 @@ pub(super) struct Delivery {
     pub(super) to: usize,
     pub(super) lane: usize,
     pub(super) packet: Packet,
+    /// Its number in the record of a run; zero where nothing is recorded.
+    pub(super) message: u64,
+    /// How long the way takes, if nothing holds it up.
+    pub(super) transit: Nanos,
     /// Of the connection that it was sent on.
     connection: u64,
+}
+
+/// A frame that never arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) to: usize,
+    pub(super) message: u64,
+    pub(super) why: &'static str,
 }
 
 /// Something that happens to the connection of a pair of nodes, at one of its ends or at both.
@@ -69,7 +86,7 @@ pub(super) enum Mood {
     Packets,
 }
 
-/// How good the network is; "one in" is zero for never.
+/// How good all ways of the network of a seed are; "one in" is zero for never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Quality {
     pub(super) mood: Mood,
@@ -89,18 +106,48 @@ pub(super) struct Quality {
     pub(super) idle_timeout: Nanos,
 }
 
+impl Quality {
+    /// Each direction of a group of so many nodes. Zones are not all equally far from each other.
+    pub(super) fn routes(&self, nodes: usize, seed: u64) -> Vec<Route> {
+        let mut random = Random::stream(seed, "network");
+        let share = |times: u32| match times {
+            0 => Share::NONE,
+            _ => Share(Share::ALL.0 / times),
+        };
+        let odds = Odds {
+            loss: Loss::Even(share(self.lost)),
+            doubled: share(self.doubled),
+            reordered: share(self.reordered),
+            replayed: share(self.replayed),
+        };
+        let (min, max) = (self.latency, self.latency + self.jitter);
+        let route = |place: usize| {
+            let own = Random::stream(seed ^ place as u64, "route");
+            let mut route = Route::new(Distribution::Uniform { min, max }, own);
+            route.tail = (share(100), 5 * MILLIS);
+            route.delay = random.below(1 + self.latency);
+            route.odds = odds;
+            route
+        };
+        (0..nodes * nodes).map(route).collect()
+    }
+}
+
 /// The network.
 pub(super) struct Network {
     nodes: usize,
-    quality: Quality,
+    mood: Mood,
+    idle_timeout: Nanos,
     random: Random,
     running: Vec<bool>,
-    /// For each direction: how many faults cut it now, and how much later all of it comes.
+    /// For each direction: how good it is, and how many faults cut it now.
+    routes: Vec<Route>,
     cuts: Vec<u32>,
-    delays: Vec<Nanos>,
     /// Of each pair, at the place of its smaller direction.
     connections: Vec<Connection>,
     remembered: Vec<Delivery>,
+    /// Frames that will not arrive, since it was last looked.
+    lost: Vec<Lost>,
 }
 
 /// The connection of a pair of nodes; arrays are by end, the smaller node's first.
@@ -119,21 +166,43 @@ struct Connection {
 }
 
 impl Network {
-    pub(super) fn new(nodes: usize, quality: Quality, seed: u64) -> Self {
-        let mut random = Random::stream(seed, "network");
+    /// - `routes`: each direction, at the place of `from * nodes + to`
+    pub(super) fn new(
+        nodes: usize,
+        (mood, idle_timeout): (Mood, Nanos),
+        routes: Vec<Route>,
+        seed: u64,
+    ) -> Self {
         let ways = nodes * nodes;
-        // Zones are not all equally far from each other.
-        let delays = (0..ways).map(|_| random.below(1 + quality.latency)).collect();
+        assert_eq!(routes.len(), ways, "there is one for each direction");
         Self {
             nodes,
-            quality,
-            random,
+            mood,
+            idle_timeout,
+            random: Random::stream(seed, "connections"),
             running: vec![false; nodes],
+            routes,
             cuts: vec![0; ways],
-            delays,
             connections: (0..ways).map(|_| Connection::default()).collect(),
             remembered: Vec::new(),
+            lost: Vec::new(),
         }
+    }
+
+    /// Frames that will not arrive, since the last call.
+    pub(super) fn take_lost(&mut self) -> Vec<Lost> {
+        std::mem::take(&mut self.lost)
+    }
+
+    fn lose(&mut self, delivery: &Delivery, why: &'static str) {
+        if delivery.message > 0 {
+            self.lost.push(Lost { to: delivery.to, message: delivery.message, why });
+        }
+    }
+
+    /// A direction, to make it better or worse.
+    pub(super) fn route(&mut self, (from, to): Way) -> &mut Route {
+        &mut self.routes[from * self.nodes + to]
     }
 
     /// Whether nothing gets from here to there.
@@ -146,39 +215,45 @@ impl Network {
         &mut self,
         now: Nanos,
         (from, to): Way,
-        lane: usize,
+        (lane, message): (usize, u64),
         packet: Packet,
         queue: &mut Queue,
         coverage: &mut Coverage,
     ) {
-        match self.quality.mood {
+        let (connection, transit) = (0, 0);
+        let mut delivery = Delivery { from, to, lane, packet, message, transit, connection };
+        match self.mood {
             Mood::Streams => {
                 let connection = self.connection((from, to));
                 let number = connection.number;
                 if !connection.is_there || connection.up[end(from, to)] != Some(number) {
+                    self.lose(&delivery, "not connected");
                     return coverage.hit("lost frame");
                 }
-                let delivery = Delivery { from, to, lane, packet, connection: number };
+                delivery.connection = number;
                 self.carry(now, delivery, queue);
             }
-            Mood::Packets => {
-                let delivery = Delivery { from, to, lane, packet, connection: 0 };
-                self.throw(now, delivery, queue, coverage);
-            }
+            Mood::Packets => self.throw(now, delivery, queue, coverage),
         }
     }
 
     /// In order, and without loss.
-    fn carry(&mut self, now: Nanos, delivery: Delivery, queue: &mut Queue) {
+    fn carry(&mut self, now: Nanos, mut delivery: Delivery, queue: &mut Queue) {
         let Delivery { from, to, lane, .. } = delivery;
         if self.is_cut((from, to)) {
             self.connection((from, to)).held.push(delivery);
             return;
         }
-        let mut at = now + self.latency((from, to));
-        if self.comes(self.quality.lost) {
+        let route = self.route((from, to));
+        delivery.transit = route.transit(now, delivery.packet.bytes);
+        let mut at = now + delivery.transit;
+        if route.loses() {
             // It was lost and is sent again, and all behind it waits.
-            at += 2 * self.quality.latency + self.random.below(10 * MILLIS);
+            at += 2 * delivery.transit + route.up_to(10 * MILLIS);
+        }
+        if route.reorders() {
+            // What is behind it is kept until it is there.
+            at += route.up_to(1 + delivery.transit);
         }
         let arrives = end(to, from);
         let connection = self.connection((from, to));
@@ -197,25 +272,27 @@ impl Network {
     ) {
         self.remember(&delivery);
         let way = (delivery.from, delivery.to);
-        if self.is_cut(way) || self.comes(self.quality.lost) {
+        if self.is_cut(way) {
             coverage.hit("lost frame");
+            self.lose(&delivery, "partition");
+        } else if self.route(way).loses() {
+            coverage.hit("lost frame");
+            self.lose(&delivery, "loss");
         } else {
+            let route = self.route(way);
             let mut times = 1;
-            if self.comes(self.quality.doubled) {
+            if route.doubles() {
                 coverage.hit("doubled frame");
                 times = 2;
             }
             for _ in 0..times {
-                let late = if self.comes(self.quality.reordered) {
-                    self.random.below(100 * MILLIS)
-                } else {
-                    0
-                };
-                let at = now + self.latency(way) + late;
-                queue.push(at, Event::Frame(Box::new(delivery.clone())));
+                let late = if route.reorders() { route.up_to(100 * MILLIS) } else { 0 };
+                let transit = route.transit(now, delivery.packet.bytes);
+                let sent = Delivery { transit, ..delivery.clone() };
+                queue.push(now + transit + late, Event::Frame(Box::new(sent)));
             }
         }
-        if self.comes(self.quality.replayed) {
+        if self.route(way).replays() {
             coverage.hit("replayed frame");
             let old = self.random.pick(&self.remembered).clone();
             queue.push(now + self.random.below(5 * MILLIS), Event::Frame(Box::new(old)));
@@ -223,7 +300,7 @@ impl Network {
     }
 
     fn remember(&mut self, delivery: &Delivery) {
-        if self.quality.replayed == 0 {
+        if !self.routes.iter().any(Route::may_replay) {
             return;
         }
         if self.remembered.len() < REMEMBERED_MAX {
@@ -238,21 +315,30 @@ impl Network {
     pub(super) fn arrive(&mut self, delivery: Delivery) -> Option<Delivery> {
         let Delivery { from, to, connection: number, .. } = delivery;
         if !self.running[to] {
+            self.lose(&delivery, "crash");
             return None;
         }
-        if self.quality.mood == Mood::Packets {
-            return (!self.is_cut((from, to))).then_some(delivery);
-        }
         let is_cut = self.is_cut((from, to));
+        if self.mood == Mood::Packets {
+            if is_cut {
+                self.lose(&delivery, "partition");
+            }
+            return (!is_cut).then_some(delivery);
+        }
         let connection = self.connection((from, to));
         if !connection.is_there || connection.number != number {
+            self.lose(&delivery, "connection lost");
             return None;
         }
         if is_cut {
             connection.held.push(delivery);
             return None;
         }
-        (connection.up[end(to, from)] == Some(number)).then_some(delivery)
+        if connection.up[end(to, from)] != Some(number) {
+            self.lose(&delivery, "not connected");
+            return None;
+        }
+        Some(delivery)
     }
 
     /// Something happens to a link; gives what a node is told of it.
@@ -274,7 +360,7 @@ impl Network {
             LinkEvent::Up { node, peer, connection } => return self.up(node, peer, connection),
             LinkEvent::Down { node, peer, connection } => {
                 let running = self.running[node];
-                let mood = self.quality.mood;
+                let mood = self.mood;
                 let up = &mut self.connection((node, peer)).up[end(node, peer)];
                 if running && (mood == Mood::Packets || *up == Some(connection)) {
                     *up = None;
@@ -287,7 +373,7 @@ impl Network {
 
     fn up(&mut self, node: usize, peer: usize, number: u64) -> Option<Heard> {
         let running = self.running[node];
-        let mood = self.quality.mood;
+        let mood = self.mood;
         let connection = self.connection((node, peer));
         let is_there = connection.is_there && connection.number == number;
         if running && (mood == Mood::Packets || is_there) {
@@ -302,7 +388,7 @@ impl Network {
         if is_cut || !self.running[pair.0] || !self.running[pair.1] {
             return;
         }
-        let handshake = 3 * self.latency(pair);
+        let handshake = 3 * self.route(pair).transit(now, 0);
         let spread = self.random.below(MILLIS);
         let connection = self.connection(pair);
         if connection.is_there {
@@ -320,12 +406,12 @@ impl Network {
 
     /// The connection is gone, and its ends learn of it when they have waited long enough.
     fn die(&mut self, now: Nanos, pair: Way, queue: &mut Queue) {
-        let waits = [(); 2].map(|()| self.random.below(1 + self.quality.idle_timeout / 2));
+        let waits = [(); 2].map(|()| self.random.below(1 + self.idle_timeout / 2));
         let redial = self.random.below(50 * MILLIS);
         let connection = self.connection(pair);
         let number = connection.number;
         connection.is_there = false;
-        connection.held.clear();
+        let held = std::mem::take(&mut connection.held);
         for (place, (node, peer)) in [pair, (pair.1, pair.0)].into_iter().enumerate() {
             let at = now + waits[place];
             if connection.up[place] == Some(number) {
@@ -333,16 +419,17 @@ impl Network {
                 queue.push(at, Event::Link(LinkEvent::Down { node, peer, connection: number }));
             }
         }
+        held.iter().for_each(|delivery| self.lose(delivery, "partition"));
         queue.push(now + redial, Event::Link(LinkEvent::Connect { pair }));
     }
 
     /// Cuts a direction, on top of whatever cuts it already.
     pub(super) fn cut(&mut self, now: Nanos, way: Way, queue: &mut Queue) {
         self.cuts[way.0 * self.nodes + way.1] += 1;
-        if self.quality.mood == Mood::Streams {
+        if self.mood == Mood::Streams {
             let pair = (way.0.min(way.1), way.0.max(way.1));
             let connection = self.connection(pair).number;
-            let at = now + self.quality.idle_timeout;
+            let at = now + self.idle_timeout;
             queue.push(at, Event::Link(LinkEvent::Expire { pair, connection }));
         }
     }
@@ -351,7 +438,7 @@ impl Network {
     pub(super) fn mend(&mut self, now: Nanos, way: Way, queue: &mut Queue) {
         let cuts = &mut self.cuts[way.0 * self.nodes + way.1];
         *cuts = cuts.saturating_sub(1);
-        if *cuts > 0 || self.quality.mood == Mood::Packets {
+        if *cuts > 0 || self.mood == Mood::Packets {
             return;
         }
         let pair = (way.0.min(way.1), way.0.max(way.1));
@@ -367,14 +454,14 @@ impl Network {
     }
 
     /// Everything that goes this way is later by so much from now on.
-    pub(super) fn delay(&mut self, (from, to): Way, delay: Nanos) {
-        self.delays[from * self.nodes + to] = delay;
+    pub(super) fn delay(&mut self, way: Way, delay: Nanos) {
+        self.route(way).delay = delay;
     }
 
     /// A connection breaks though nothing is cut.
     pub(super) fn reset(&mut self, now: Nanos, (one, other): Way, queue: &mut Queue) {
         let pair = (one.min(other), one.max(other));
-        match self.quality.mood {
+        match self.mood {
             Mood::Streams => {
                 if self.connection(pair).is_there {
                     self.die(now, pair, queue);
@@ -393,7 +480,7 @@ impl Network {
     pub(super) fn start(&mut self, now: Nanos, node: usize, queue: &mut Queue) {
         self.running[node] = true;
         for peer in (0..self.nodes).filter(|peer| *peer != node) {
-            match self.quality.mood {
+            match self.mood {
                 Mood::Streams => {
                     let pair = (node.min(peer), node.max(peer));
                     let at = now + self.random.below(20 * MILLIS);
@@ -415,39 +502,33 @@ impl Network {
         self.running[node] = false;
         for peer in (0..self.nodes).filter(|peer| *peer != node) {
             let is_quick = self.random.coin();
-            let wait = if is_quick { 200 * MICROS } else { self.quality.idle_timeout };
+            let wait = if is_quick { 200 * MICROS } else { self.idle_timeout };
             let connection = self.connection((node, peer));
             connection.up[end(node, peer)] = None;
             let number = connection.number;
             let place = end(peer, node);
             if std::mem::take(&mut connection.is_there) && connection.up[place] == Some(number) {
-                connection.held.clear();
                 connection.told_at[place] = now + wait;
+                let held = std::mem::take(&mut connection.held);
                 let down = LinkEvent::Down { node: peer, peer: node, connection: number };
                 queue.push(now + wait, Event::Link(down));
+                held.iter().for_each(|delivery| self.lose(delivery, "crash"));
             }
         }
     }
 
     /// Ends all that is wrong with the network.
     pub(super) fn heal(&mut self, now: Nanos, queue: &mut Queue) {
-        self.quality = Quality { lost: 0, doubled: 0, reordered: 0, replayed: 0, ..self.quality };
         for way in ways(self.nodes) {
-            let (latency, place) = (self.quality.latency, way.0 * self.nodes + way.1);
-            self.delays[place] = self.delays[place].min(latency);
+            let route = self.route(way);
+            route.odds = Odds::NONE;
+            route.worse.clear();
+            // What a fault has added is of another order than how far a zone is.
+            route.delay = route.delay.min(DELAY_NANOS_MAX);
+            let place = way.0 * self.nodes + way.1;
             self.cuts[place] = self.cuts[place].min(1);
             self.mend(now, way, queue);
         }
-    }
-
-    fn latency(&mut self, (from, to): Way) -> Nanos {
-        let tail = if self.random.one_in(100) { self.random.below(5 * MILLIS) } else { 0 };
-        let delay = self.delays[from * self.nodes + to];
-        self.quality.latency + delay + self.random.below(1 + self.quality.jitter) + tail
-    }
-
-    fn comes(&mut self, times: u32) -> bool {
-        times > 0 && self.random.one_in(times)
     }
 
     fn connection(&mut self, (one, other): Way) -> &mut Connection {

@@ -2,39 +2,32 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
 
 use quorate_core::RoleView;
-use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId, Position, RequestId};
-use quorate_core::limits::Limits;
-use quorate_core::log::entry::LogId;
-use quorate_core::member::{Member, Members, Name};
+use quorate_core::id::{NodeId, Position, RequestId};
 use quorate_core::message::{Message, Tip};
 use quorate_core::mutant::Mutant;
 use quorate_core::request::{Consistency, Proposal};
 use quorate_core::store::filter::Filter;
 use quorate_core::time::Now;
-use quorate_core::timing::Timing;
 use quorate_net::frame::FrameReader;
 use quorate_net::wire::peer::{Lane, PeerMessage};
 use quorate_node::engine::{Engine, EngineOptions, Fault, OpenError, Outgoing, Output};
 use quorate_storage::disk::OpId;
 use quorate_storage::disk::simulated::{Medium, Random};
-use quorate_storage::index::IndexLimits;
 use quorate_storage::io::Io;
-use quorate_storage::read::{AllQuery, Batch, Direction, From, Progress, ReadError, ReadLimits};
-use quorate_storage::superblock::Identity;
+use quorate_storage::read::{AllQuery, Batch, Direction, From, Progress, ReadError};
 
 use super::clock::Clock;
-use super::disk::{Ledger, Pace, WatchedDisk};
+use super::disk::{Ledger, OpKind, OpKinds, Pace, WatchedDisk};
 use super::ghost::{Role, View};
 use super::invariants::id_of;
 use super::network::{Heard, Packet};
 use super::plan::Plan;
 use super::schedule::Nanos;
+use super::setup::Setup;
 use crate::mutant::MutantDisk;
-
-const TAIL_BYTES_MAX: u64 = 3 * 4096;
-const SCRUB_BYTES_PER_S: u64 = 1 << 20;
 
 /// Something that waits for a node's next turn.
 pub(super) enum Inbound {
@@ -61,7 +54,14 @@ pub(super) struct Node {
     /// When its next turn is.
     pub(super) turn_at: Option<Nanos>,
     pub(super) paused_until: Nanos,
-    leader_zones: Vec<Name>,
+    /// What it is founded with, and runs with.
+    setup: Rc<Setup>,
+    kinds: OpKinds,
+    /// Its disk has not kept what it was given, or has said that it keeps what it does not: it may
+    /// stop by itself, or refuse to start.
+    pub(super) is_tainted: bool,
+    /// The power is to go in the middle of its next write.
+    pub(super) is_to_be_torn: bool,
     /// It does not start, whatever happens.
     pub(super) stays_down: bool,
     /// The last operation of its disk whose completion has its moment.
@@ -79,15 +79,18 @@ impl Node {
             index,
             medium: Medium::new(seed ^ ((index as u64 + 1) << 56)),
             ledger: Ledger::default(),
-            pace: plan.paces[index],
-            clock: Clock::new(plan.clock_rates[index]),
+            pace: plan.paces[index].clone(),
+            clock: plan.clocks[index],
             engine: None,
             output: Output::default(),
             incarnation: 0,
             inbox: Vec::new(),
             turn_at: None,
             paused_until: 0,
-            leader_zones: (1..=plan.wanted_zones).map(|zone| name("z", zone)).collect(),
+            setup: Rc::clone(&plan.setup),
+            kinds: OpKinds::default(),
+            is_tainted: false,
+            is_to_be_torn: false,
             stays_down: false,
             last_op: None,
             random: Random::stream(seed ^ index as u64, "starts"),
@@ -98,13 +101,14 @@ impl Node {
     pub(super) fn open(
         &mut self,
         now: Nanos,
-        nodes: usize,
         mutant: Option<Mutant>,
     ) -> Result<String, OpenError> {
         self.medium.release();
-        let watched = WatchedDisk::new(&self.medium, Ledger::clone(&self.ledger));
+        self.kinds.borrow_mut().clear();
+        let kinds = OpKinds::clone(&self.kinds);
+        let watched = WatchedDisk::new(&self.medium, Ledger::clone(&self.ledger), kinds);
         let io = Io::new(Box::new(MutantDisk::new(Box::new(watched), None)));
-        let options = self.options(nodes, mutant);
+        let options = self.options(mutant);
         let opened = io.block_on(Engine::open(io.clone(), self.clock.at(now), options));
         self.medium.hold();
         let (engine, recovered) = opened?;
@@ -114,17 +118,17 @@ impl Node {
         Ok(format!("{recovered:?}"))
     }
 
-    fn options(&mut self, nodes: usize, mutant: Option<Mutant>) -> EngineOptions {
-        let limits = Limits::TINY;
+    fn options(&mut self, mutant: Option<Mutant>) -> EngineOptions {
+        let setup = &self.setup;
         EngineOptions {
-            limits,
-            timing: Timing::TINY,
-            leader_zones: self.leader_zones.clone(),
-            index: IndexLimits::TINY,
-            reads: ReadLimits::TINY,
-            tail_bytes_max: TAIL_BYTES_MAX,
-            scrub_bytes_per_s: SCRUB_BYTES_PER_S,
-            founding: identity(self.index, nodes),
+            limits: setup.limits,
+            timing: setup.timing,
+            leader_zones: setup.leader_zones.clone(),
+            index: setup.index,
+            reads: setup.reads,
+            tail_bytes_max: setup.tail_bytes_max,
+            scrub_bytes_per_s: setup.scrub_bytes_per_s,
+            founding: setup.identity(self.index),
             seed: self.random.bytes(32).try_into().expect("as many were drawn"),
             mutant,
         }
@@ -184,6 +188,7 @@ impl Node {
         let clocks = self.clock.at(now);
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let turned = engine.turn(clocks, &mut self.output);
+        engine.start_disk();
         engine.check();
         turned
     }
@@ -198,11 +203,13 @@ impl Node {
     }
 
     /// Operations of the disk that were started since the last call.
-    pub(super) fn new_operations(&mut self) -> Vec<OpId> {
+    pub(super) fn new_operations(&mut self) -> Vec<(OpId, OpKind)> {
         let mut operations = self.medium.in_flight();
         operations.retain(|op| self.last_op.is_none_or(|last| *op > last));
         self.last_op = operations.iter().copied().max().or(self.last_op);
-        operations
+        let mut kinds = self.kinds.borrow_mut();
+        let kind = |op: OpId| (op, kinds.remove(&op).unwrap_or(OpKind::Other));
+        operations.into_iter().map(kind).collect()
     }
 
     /// The engine from outside.
@@ -238,7 +245,7 @@ impl Node {
             from: after.map_or(From::Start, From::After),
             direction: Direction::Forwards,
             count: None,
-            filter: Filter::All.compile(&Limits::TINY).expect("it has no bound to break"),
+            filter: Filter::All.compile(&self.setup.limits).expect("it has no bound to break"),
             resolve_links: false,
         });
         Some(Box::pin(read_to_end(cursor, end, clocks)))
@@ -259,37 +266,6 @@ async fn read_to_end(
             return Ok(batches);
         }
     }
-}
-
-/// Who a node is from its founding on.
-fn identity(index: usize, nodes: usize) -> Identity {
-    let member = |index: usize| Member {
-        node: id_of(index),
-        disk: disk_of(index),
-        name: name("n", index + 1),
-        zone: name("z", index + 1),
-    };
-    let members: Vec<Member> = (0..nodes).map(member).collect();
-    Identity {
-        log: LogId {
-            cluster: ClusterId::from_bytes([1; 16]),
-            group: GroupId::from_wire(1),
-            lineage: Lineage::from_bytes([2; 16]),
-        },
-        node: id_of(index),
-        disk: disk_of(index),
-        segment_bytes: Limits::TINY.segment_bytes,
-        stream_key: [4; 16],
-        members: Members::new(&members).expect("they differ, and are few"),
-    }
-}
-
-fn disk_of(index: usize) -> DiskId {
-    DiskId::from_bytes([10 + index as u8; 16])
-}
-
-fn name(prefix: &str, number: usize) -> Name {
-    Name::new(&format!("{prefix}{number}")).expect("it is short and plain")
 }
 
 /// A frame as the network carries it: to whom, and on which lane.
@@ -324,7 +300,7 @@ pub(super) const fn is_halt(fault: &Fault) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use quorate_core::id::Epoch;
+    use quorate_core::id::{Epoch, GroupId};
     use quorate_core::message::LastEntry;
     use quorate_net::wire::peer;
 

@@ -8,8 +8,8 @@ use super::World;
 use super::ghost::View;
 use super::invariants;
 use super::node;
-use super::schedule::{Event, MICROS};
 use crate::history::Violation;
+use crate::scenario::fault::Trigger;
 
 impl World {
     /// Counts what happened, and looks at what a node says to have done to its log.
@@ -17,8 +17,21 @@ impl World {
         for notice in std::mem::take(&mut self.nodes[node].output.notices) {
             self.note(format_args!("node {node}: {notice:?}"));
             self.count(&notice);
-            if let Notice::Truncating { from, .. } = notice {
-                invariants::truncated(&mut self.ghost, node, from, after)?;
+            self.tell(|record, now| {
+                if record.wants_details() {
+                    record.note(now, Some(node), format!("{notice:?}"));
+                }
+            });
+            match notice {
+                Notice::Truncating { from, .. } => {
+                    invariants::truncated(&mut self.ghost, node, from, after)?;
+                    self.tell(|record, now| record.truncate(now, node, from.get() - 1));
+                    self.happened(Trigger::Truncation);
+                }
+                Notice::Leading { .. } => self.happened(Trigger::LeaderElected),
+                Notice::Campaigning { .. } => self.happened(Trigger::Election),
+                Notice::SteppedDown { .. } => self.happened(Trigger::LeaderLost),
+                _ => {}
             }
         }
         Ok(())
@@ -53,19 +66,19 @@ impl World {
         let mut output = std::mem::take(&mut self.nodes[node].output);
         for outgoing in output.sends.drain(..) {
             let (to, lane, packet) = node::packet(outgoing);
-            if let Some(message) = node::peek(&packet) {
+            let said = node::peek(&packet);
+            if let Some(message) = &said {
                 self.trace.detail(|| format!("{:>13} {node} to {to}: {message:?}", self.now));
-                invariants::said(&mut self.ghost, node, to, &message)?;
+                invariants::said(&mut self.ghost, node, to, message)?;
             }
+            let number = self.tell_frame(node, to, said.as_ref());
             let (network, queue) = (&mut self.network, &mut self.queue);
-            network.send(self.now, (node, to), lane, packet, queue, &mut self.coverage);
+            let (way, place) = ((node, to), (lane, number));
+            network.send(self.now, way, place, packet, queue, &mut self.coverage);
         }
+        self.tell_lost();
         for (request, outcome) in output.replies.drain(..) {
-            if self.comes(self.plan.lost_answer) {
-                continue;
-            }
-            let at = self.now + 20 * MICROS + self.schedule.below(300 * MICROS);
-            self.queue.push(at, Event::Answer { request, outcome });
+            self.answer_leaves(request, outcome);
         }
         for (request, answer) in output.reads.drain(..) {
             self.read_answered(request, answer)?;
@@ -75,7 +88,10 @@ impl World {
         }
         output.notices.clear();
         output.writes.clear();
-        output.damage.clear();
+        for damage in output.damage.drain(..) {
+            self.note(format_args!("node {node} can't read: {damage}"));
+            self.tell(|record, now| record.note(now, Some(node), format!("can't read: {damage}")));
+        }
         self.nodes[node].output = output;
         Ok(())
     }
@@ -89,12 +105,17 @@ impl World {
             self.start_later(node);
             return Ok(());
         }
+        let text = fault.to_string();
+        self.tell(|record, now| record.note(now, Some(node), format!("it stops: {text}")));
         if node::is_halt(fault) {
+            if self.nodes[node].is_tainted {
+                self.halt(node);
+                return Ok(());
+            }
             let story = format!("node {node} stops: {fault}");
             return Err(Violation { invariant: "halt", story });
-        } else {
-            self.coverage.hit("failed write or sync");
         }
+        self.coverage.hit("failed write or sync");
         self.crash(node, None);
         self.start_later(node);
         Ok(())

@@ -1,28 +1,36 @@
 //! Which faults a seed has, how often, and in what kind of group.
 
+use std::rc::Rc;
+
 use quorate_storage::disk::simulated::Random;
 
-use super::clock::TRUE_RATE;
+use super::clock::{Clock, TRUE_RATE};
 use super::disk::Pace;
 use super::liveness::Broken;
 use super::network::{Mood, Quality};
+use super::route::Route;
 use super::schedule::{MICROS, MILLIS, Nanos};
+use super::setup::Setup;
 
 /// What a seed makes of the world. Rates are "one in so many strikes", zero for never; strikes
 /// come every few milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// How long faults last before the group is to show that it works.
     pub(super) chaos: Nanos,
     pub(super) nodes: usize,
+    /// What the nodes are founded with and run with.
+    pub(super) setup: Rc<Setup>,
     pub(super) clients: usize,
     /// A client waits up to so long between an answer and its next wish.
     pub(super) think_time: Nanos,
     /// A client waits so long for an answer before it takes it for lost.
     pub(super) patience: Nanos,
     pub(super) quality: Quality,
+    /// Each direction of the network, where they are not as `quality` has it.
+    pub(super) routes: Option<Vec<Route>>,
     pub(super) paces: Vec<Pace>,
-    pub(super) clock_rates: Vec<u64>,
+    pub(super) clocks: Vec<Clock>,
     /// A node's loop takes up to so long to get to what has come in.
     pub(super) loop_delay: Nanos,
     pub(super) cut: u32,
@@ -47,8 +55,6 @@ pub struct Plan {
     pub(super) transfer: u32,
     /// One in so many answers is lost.
     pub(super) lost_answer: u32,
-    /// In so many zones a leader is wanted more than in the others.
-    pub(super) wanted_zones: usize,
     /// After the faults the leader stays broken so, and nothing is written; else it is drawn who
     /// stays broken, and how.
     pub(super) leader_stays: Option<Broken>,
@@ -150,16 +156,20 @@ impl Plan {
             Pace::of(base, base * 3)
         };
         let paces = (0..nodes).map(|_| pace()).collect();
-        let clock_rates = (0..nodes).map(|_| TRUE_RATE - 20_000 + random.below(40_001)).collect();
+        let mut clock = || Clock::new(TRUE_RATE - 20_000 + random.below(40_001));
+        let clocks = (0..nodes).map(|_| clock()).collect();
+        let wanted_zones = if random.one_in(4) { 1 + random.index(2) } else { 0 };
         Self {
             chaos: *random.pick(&[700 * MILLIS, 1_400 * MILLIS]),
             nodes,
+            setup: Rc::new(Setup::tiny(nodes, wanted_zones)),
             clients: 3 + random.index(4),
             think_time: *random.pick(&[8 * MILLIS, 25 * MILLIS, 60 * MILLIS]),
             patience: *random.pick(&[80 * MILLIS, 200 * MILLIS, 400 * MILLIS]),
             quality,
+            routes: None,
             paces,
-            clock_rates,
+            clocks,
             loop_delay: *random.pick(&[5 * MICROS, 50 * MICROS, MILLIS]),
             cut: 0,
             cut_time: 300 * MILLIS,
@@ -179,7 +189,6 @@ impl Plan {
             drift: 0,
             transfer: 0,
             lost_answer: 0,
-            wanted_zones: if random.one_in(4) { 1 + random.index(2) } else { 0 },
             leader_stays: None,
             spares_all: random.one_in(4),
         }

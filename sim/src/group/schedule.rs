@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-use quorate_core::id::RequestId;
+use quorate_core::id::{Position, RequestId};
 use quorate_core::request::Outcome;
 use quorate_storage::disk::OpId;
 
@@ -32,8 +32,10 @@ pub(super) enum Event {
     Link(LinkEvent),
     /// A client's request arrives at a node.
     Request { request: RequestId },
-    /// A node's answer to a proposal arrives at its client.
-    Answer { request: RequestId, outcome: Outcome },
+    /// A node's answer to a proposal arrives at its client; with its number in the record.
+    Answer { request: RequestId, outcome: Outcome, lane: usize, message: u64 },
+    /// The answer to a read of a scenario's client arrives.
+    ReadAnswer { client: usize, token: u64, message: u64, end: Position },
     /// The connection with which a request was sent is gone.
     Broken { request: RequestId, was_taken: bool },
     /// A client does what is next for it, unless something came in between.
@@ -44,6 +46,31 @@ pub(super) enum Event {
     Strike,
     /// A fault ends.
     Mend(Mend),
+    /// A fault of a scenario strikes.
+    Fault { fault: usize },
+    /// A fault of a scenario ends, by its number in the record.
+    Heal { number: usize },
+    /// A fault of a scenario that comes and goes, does.
+    Flap { number: usize },
+    /// The power goes in the middle of a write.
+    Torn { node: usize },
+    /// The next operation of this stream of arrivals is due.
+    Due { stream: usize },
+    /// An operation of a client is due, as it was in the run that is repeated.
+    Arrival { client: usize, load: usize, number: u64 },
+}
+
+impl Event {
+    /// What comes first of what comes at the same moment. A run is repeated from a list of faults
+    /// and arrivals, which are in the queue then long before the rest is.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::Heal { .. } | Self::Flap { .. } => 0,
+            Self::Fault { .. } => 1,
+            Self::Due { .. } | Self::Arrival { .. } => 2,
+            _ => 3,
+        }
+    }
 }
 
 /// The events to come, earliest first; those of one moment in the order in which they were added.
@@ -78,8 +105,8 @@ impl Queue {
 }
 
 impl Entry {
-    fn key(&self) -> (Nanos, u64) {
-        (self.at, self.sequence)
+    fn key(&self) -> (Nanos, u8, u64) {
+        (self.at, self.event.rank(), self.sequence)
     }
 }
 

@@ -10,6 +10,7 @@ use super::node::Reading;
 use super::schedule::{Event, MILLIS, Nanos};
 use crate::history::{Logged, Violation};
 use crate::reading;
+use crate::scenario::model::{Operation, Scenario};
 
 /// A subscriber looks for more after at most so long.
 const PAUSE_NANOS_MAX: Nanos = 50 * MILLIS;
@@ -19,6 +20,8 @@ const MOVES: u32 = 6;
 /// One of them.
 pub(super) struct Subscriber {
     node: usize,
+    /// It looks for more after at most so long.
+    pause: Nanos,
     /// With the node's incarnation, and where what is committed ended when it began.
     reading: Option<(u64, Position, Reading)>,
     seen: Vec<Logged>,
@@ -35,14 +38,30 @@ impl Subscriber {
     }
 
     pub(super) fn all(nodes: usize) -> Vec<Self> {
-        let subscriber = |node| Self { node, reading: None, seen: Vec::new(), session: None };
-        (0..2.min(nodes)).map(subscriber).collect()
+        (0..2.min(nodes)).map(|node| Self::new(node, PAUSE_NANOS_MAX)).collect()
+    }
+
+    /// Those that the clients of a scenario are.
+    pub(super) fn of_scenario(scenario: &Scenario) -> Vec<Self> {
+        let mut all = Vec::new();
+        for client in &scenario.clients {
+            for load in client.loads.iter().filter(|load| load.op == Operation::Subscribe) {
+                let pause = (2e9 / load.arrival.rate) as Nanos;
+                let nodes = scenario.nodes.len();
+                all.extend((0..client.count).map(|it| Self::new(it % nodes, pause.max(1))));
+            }
+        }
+        all
+    }
+
+    fn new(node: usize, pause: Nanos) -> Self {
+        Self { node, pause, reading: None, seen: Vec::new(), session: None }
     }
 }
 
 impl World {
     pub(super) fn subscriber_acts(&mut self, index: usize) -> Result<(), Violation> {
-        let at = self.now + 1 + self.schedule.below(PAUSE_NANOS_MAX);
+        let at = self.now + 1 + self.schedule.below(self.subscribers[index].pause);
         self.queue.push(at, Event::Subscriber { subscriber: index });
         match self.subscribers[index].reading.take() {
             Some((incarnation, end, reading)) => self.go_on(index, incarnation, end, reading),
@@ -68,6 +87,12 @@ impl World {
                 self.subscribers[index].reading = Some((incarnation, end, reading));
                 // Its reads are started with the node's next turn.
                 self.wake(node, self.now + 1);
+                Ok(())
+            }
+            // What has rotted is not shown; the subscriber looks elsewhere next time.
+            Poll::Ready(Err(_)) if self.nodes[node].is_tainted => {
+                let subscriber = &mut self.subscribers[index];
+                (subscriber.node, subscriber.session) = ((node + 1) % self.nodes.len(), None);
                 Ok(())
             }
             Poll::Ready(Err(error)) => Err(reading::unreadable(error)),

@@ -4,7 +4,12 @@ use super::broken;
 use crate::group::ghost::{Ghost, View};
 use crate::history::Violation;
 
-pub(super) fn check(ghost: &mut Ghost, node: usize, view: &View) -> Result<(), Violation> {
+pub(super) fn check(
+    ghost: &mut Ghost,
+    node: usize,
+    view: &View,
+    is_honest: bool,
+) -> Result<(), Violation> {
     let found = ghost.find(&view.end.chain);
     let Some(id) = found.filter(|id| ghost.entry(*id).index == view.end.index.get()) else {
         let story = format!("node {node} starts with {:?}, which nobody wrote", view.end);
@@ -12,7 +17,7 @@ pub(super) fn check(ghost: &mut Ghost, node: usize, view: &View) -> Result<(), V
     };
     let observed = &ghost.nodes[node];
     let durable = &observed.path[..observed.durable];
-    if let Some(last) = durable.last() {
+    if let Some(last) = durable.last().filter(|_| is_honest) {
         let index = ghost.entry(*last).index;
         if ghost.entry(id).index < index || ghost.ancestor(id, index) != *last {
             let story = format!(

@@ -30,7 +30,12 @@ struct World {
 impl World {
     fn new(quality: Quality) -> Self {
         let mut world = Self {
-            network: Network::new(2, quality, 1),
+            network: Network::new(
+                2,
+                (quality.mood, quality.idle_timeout),
+                quality.routes(2, 1),
+                1,
+            ),
             queue: Queue::default(),
             coverage: Coverage::default(),
             now: 0,
@@ -47,7 +52,7 @@ impl World {
     fn send(&mut self, number: u8) {
         let packet = packet(number);
         let Self { network, queue, coverage, now, .. } = self;
-        network.send(*now, (0, 1), 0, packet, queue, coverage);
+        network.send(*now, (0, 1), (0, 0), packet, queue, coverage);
     }
 
     fn pass(&mut self, nanos: Nanos) {

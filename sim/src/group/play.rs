@@ -1,0 +1,310 @@
+//! A scenario in this world: what its plan, its faults and its load are here.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use quorate_core::member::Name;
+use quorate_core::mutant::Mutant;
+use quorate_storage::disk::simulated::Random;
+
+use super::World;
+use super::applied::Applied;
+use super::clock::{Clock, TRUE_RATE};
+use super::disk::Pace;
+use super::load::Load;
+use super::mutant::GroupMutant;
+use super::network::{Mood, Quality};
+use super::plan::Plan;
+use super::route::{Odds, Route};
+use super::schedule::{Event, MICROS, MILLIS, Nanos};
+use super::setup::Setup;
+use super::subscriber::Subscriber;
+use crate::history::Violation;
+use crate::record::plan::Planned;
+use crate::record::{Role, Shared};
+use crate::scenario::fault::{Fault, Trigger, When};
+use crate::scenario::model::{NetworkModel, Scenario, Sizes};
+
+/// A connection of QUIC that hears nothing for so long is given up.
+const IDLE_TIMEOUT: Nanos = 1_000 * MILLIS;
+const IDLE_TIMEOUT_TINY: Nanos = 250 * MILLIS;
+/// A node's loop takes up to so long to get to what has come in.
+const LOOP_DELAY: Nanos = 5 * MICROS;
+/// Nodes start within so long of each other.
+const START_SPREAD: Nanos = 2 * MILLIS;
+
+/// A scenario that is being run.
+pub(super) struct Play {
+    pub(super) scenario: Rc<Scenario>,
+    pub(super) record: Shared,
+    /// All that are to strike; those of a run that is repeated are all timed.
+    pub(super) faults: Vec<Fault>,
+    pub(super) applied: Vec<Applied>,
+    /// How often each thing has happened that faults wait for.
+    pub(super) happened: BTreeMap<&'static str, u32>,
+    pub(super) load: Load,
+    /// Who led last.
+    pub(super) last_leader: usize,
+    /// Nothing strikes any more.
+    pub(super) is_healed: bool,
+    /// What every node was when it was last told of, so that only changes are.
+    pub(super) known: Vec<Known>,
+}
+
+/// What the record knows of a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) role: Role,
+    pub(super) epoch: u64,
+    pub(super) durable: u64,
+    pub(super) committed: u64,
+}
+
+/// Runs a scenario to its end, and tells the record what happens.
+///
+/// - `planned`: the faults and arrivals of a run that is to be repeated
+///
+/// # Errors
+///
+/// [`Violation`]: the first promise that was broken. The record knows of it, too.
+pub fn play(
+    scenario: &Scenario,
+    seed: u64,
+    planned: Option<&[Planned]>,
+    record: &Shared,
+) -> Result<(), Violation> {
+    let mutant = scenario.mutant.as_deref().map(|name| {
+        mutant_of(name).unwrap_or_else(|| panic!("the loader knows the mistake {name}"))
+    });
+    let plan = Plan::of_scenario(scenario, seed);
+    let mut world = World::new(seed, plan, mutant.map(GroupMutant::Core), false);
+    world.subscribers = Subscriber::of_scenario(scenario);
+    let scenario = Rc::new(scenario.clone());
+    let faults = match planned {
+        None => scenario.faults.clone(),
+        Some(planned) => planned.iter().filter_map(fault_of).collect(),
+    };
+    let count = scenario.nodes.len();
+    let known = Known { role: Role::Down, epoch: 0, durable: 0, committed: 0 };
+    world.play = Some(Play {
+        load: Load::new(&scenario, seed),
+        scenario,
+        record: Rc::clone(record),
+        faults,
+        applied: Vec::new(),
+        happened: BTreeMap::new(),
+        last_leader: 0,
+        is_healed: false,
+        known: vec![known; count],
+    });
+    let ended = world.perform(planned);
+    if let Err(violation) = &ended {
+        record.borrow_mut().violation(world.now, violation);
+    }
+    ended
+}
+
+fn fault_of(planned: &Planned) -> Option<Fault> {
+    match planned {
+        Planned::Fault { at, fault } => Some(Fault { when: When::At(*at), ..fault.clone() }),
+        Planned::Arrival { .. } => None,
+    }
+}
+
+/// A deliberate mistake by its name.
+#[must_use]
+pub fn mutant_of(name: &str) -> Option<Mutant> {
+    Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name)
+}
+
+impl Plan {
+    /// The world of a scenario: nothing goes wrong in it by itself.
+    pub(super) fn of_scenario(scenario: &Scenario, seed: u64) -> Self {
+        let nodes = scenario.nodes.len();
+        let is_tiny = scenario.run.sizes == Sizes::Tiny;
+        let mut random = Random::stream(seed, "scenario");
+        let calm = Self::calm(nodes, &mut random);
+        let mood = match scenario.run.network {
+            NetworkModel::Streams => Mood::Streams,
+            NetworkModel::Packets => Mood::Packets,
+        };
+        let idle_timeout = if is_tiny { IDLE_TIMEOUT_TINY } else { IDLE_TIMEOUT };
+        let quality = Quality { mood, idle_timeout, ..calm.quality };
+        Self {
+            chaos: scenario.run.virtual_time,
+            setup: Rc::new(setup(scenario)),
+            clients: 0,
+            quality,
+            routes: Some(routes(scenario, seed)),
+            paces: scenario.nodes.iter().map(|node| pace(scenario, node.disk)).collect(),
+            clocks: scenario.nodes.iter().map(clock).collect(),
+            loop_delay: LOOP_DELAY,
+            loss_in_recovery: 0,
+            transfer: 0,
+            lost_answer: 0,
+            leader_stays: None,
+            ..calm
+        }
+    }
+}
+
+fn setup(scenario: &Scenario) -> Setup {
+    let name = |text: &str| Name::new(text).expect("the loader has looked at it");
+    let zone = |zone: usize| name(&scenario.zones[zone]);
+    let members = scenario.nodes.iter().map(|node| (name(&node.name), zone(node.zone))).collect();
+    let leader_zones = scenario.group.leader_zones.iter().map(|it| zone(*it)).collect();
+    match scenario.run.sizes {
+        Sizes::Production => Setup::production(members, leader_zones),
+        Sizes::Tiny => {
+            let tiny = Setup::tiny(scenario.nodes.len(), 0);
+            Setup { members, leader_zones, ..tiny }
+        }
+    }
+}
+
+fn routes(scenario: &Scenario, seed: u64) -> Vec<Route> {
+    let nodes = &scenario.nodes;
+    let mut routes = Vec::new();
+    for (from, one) in nodes.iter().enumerate() {
+        for (to, other) in nodes.iter().enumerate() {
+            let link = scenario.link(one.zone, other.zone);
+            let place = (from * nodes.len() + to) as u64;
+            let random = Random::stream(seed ^ (place << 32), "route");
+            let mut route = Route::new(link.rtt.scaled(1, 2), random);
+            route.odds =
+                Odds { loss: link.loss, doubled: link.duplicate, reordered: link.reorder, ..Odds::NONE };
+            route.bandwidth = link.bandwidth;
+            routes.push(route);
+        }
+    }
+    routes
+}
+
+fn pace(scenario: &Scenario, disk: usize) -> Pace {
+    let model = &scenario.disks[disk];
+    Pace::modelled(model.write.clone(), model.fsync.clone())
+}
+
+fn clock(node: &crate::scenario::model::Node) -> Clock {
+    let rate = TRUE_RATE.saturating_add_signed(node.clock_drift_ppm);
+    let mut clock = Clock::new(rate);
+    clock.jump(node.clock_offset / 100);
+    clock
+}
+
+impl World {
+    /// Lets a scenario happen, and then compares everything.
+    fn perform(&mut self, planned: Option<&[Planned]>) -> Result<(), Violation> {
+        self.is_chaos = false;
+        for node in 0..self.nodes.len() {
+            let at = self.schedule.below(START_SPREAD);
+            self.queue.push(at, Event::Start { node });
+        }
+        for subscriber in 0..self.subscribers.len() {
+            self.queue.push(0, Event::Subscriber { subscriber });
+        }
+        let play = self.play.as_mut().expect("a scenario is being run");
+        for (fault, it) in play.faults.iter().enumerate() {
+            if let When::At(at) = it.when {
+                self.queue.push(at, Event::Fault { fault });
+            }
+        }
+        match planned {
+            Some(planned) => {
+                for it in planned {
+                    if let Planned::Arrival { at, client, load, number } = *it {
+                        self.queue.push(at, Event::Arrival { client, load, number });
+                    }
+                }
+            }
+            None => {
+                for (stream, at) in play.load.first_dues() {
+                    self.queue.push(at, Event::Due { stream });
+                }
+            }
+        }
+        let (healed_at, end) = (play.scenario.healed_at(), play.scenario.run.virtual_time);
+        self.pass_until(healed_at)?;
+        if healed_at < end {
+            self.heal_applied();
+            self.pass_until(end)?;
+        }
+        self.tell(|record, _| record.over());
+        if let Some(play) = &mut self.play {
+            play.is_healed = true;
+        }
+        self.heal_and_judge()
+    }
+
+    /// Tells the record something, where there is one.
+    pub(super) fn tell(&self, what: impl FnOnce(&mut crate::record::Recorder, Nanos)) {
+        if let Some(play) = &self.play {
+            what(&mut play.record.borrow_mut(), self.now);
+        }
+    }
+
+    /// Something has happened that a fault may wait for.
+    pub(super) fn happened(&mut self, trigger: Trigger) {
+        let Some(play) = &mut self.play else { return };
+        if play.is_healed {
+            return;
+        }
+        let times = play.happened.entry(trigger.name()).or_default();
+        *times += 1;
+        let times = *times;
+        for (fault, it) in play.faults.iter().enumerate() {
+            if let When::Event { event, nth, after } = it.when
+                && event == trigger
+                && nth == times
+            {
+                // In a moment of its own, so that it can be repeated at that moment.
+                self.queue.push(self.now + after.max(1), Event::Fault { fault });
+            }
+        }
+    }
+
+    /// Tells the record what has changed of a node.
+    pub(super) fn tell_of(&mut self, node: usize) {
+        if self.play.is_none() {
+            return;
+        }
+        let serving = self.leader().map(|(leader, _)| leader);
+        let state = &self.nodes[node];
+        let view = self.ghost.nodes[node].view;
+        let (running, paused) = (state.engine.is_some(), state.paused_until > self.now);
+        let play = self.play.as_mut().expect("there is one");
+        let before = play.known[node];
+        let role = match view {
+            _ if !running && play.record.borrow().is_halted(node) => Role::Halted,
+            _ if !running => Role::Down,
+            _ if paused => Role::Paused,
+            None => Role::Starting,
+            Some(view) => match view.role {
+                super::ghost::Role::Leader if view.is_ready => Role::Leader,
+                super::ghost::Role::Leader | super::ghost::Role::Candidate => Role::Candidate,
+                super::ghost::Role::Follower => Role::Follower,
+            },
+        };
+        let now = Known {
+            role,
+            epoch: view.map_or(before.epoch, |view| view.epoch.get()),
+            durable: view.map_or(before.durable, |view| view.durable.get()),
+            committed: view.map_or(before.committed, |view| view.committed.index.get()),
+        };
+        play.known[node] = now;
+        if let Some(leader) = serving {
+            play.last_leader = leader;
+        }
+        let (record, at) = (&mut play.record.borrow_mut(), self.now);
+        if (now.role, now.epoch) != (before.role, before.epoch) {
+            record.role(at, node, now.role, now.epoch);
+        }
+        if running && now.durable > before.durable {
+            record.durable(at, node, now.durable);
+        }
+        if running && now.committed > before.committed {
+            record.commit(at, node, now.committed);
+        }
+        record.serving(at, serving);
+    }
+}
