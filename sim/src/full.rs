@@ -34,7 +34,12 @@ const DILATION_MAX: u64 = 20;
 /// takes a tick of it.
 #[must_use]
 pub fn dilation(scenario: &Scenario) -> u32 {
-    let shortest = scenario.links.iter().map(shortest_oneway).min().unwrap_or(MILLIS);
+    let nodes = scenario.nodes.iter().map(|node| node.zone);
+    let clients = scenario.clients.iter().flat_map(|it| vec![it.zone; it.count]);
+    let zones: Vec<usize> = nodes.chain(clients).collect();
+    let pairs = (0..zones.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
+    let ways = pairs.map(|(one, other)| scenario.link(zones[one], zones[other]));
+    let shortest = ways.map(shortest_oneway).min().unwrap_or(MILLIS);
     let wanted = MILLIS.div_ceil(shortest.max(1)).clamp(1, DILATION_MAX);
     let steps = [1, 2, 5, 10, 20];
     steps.into_iter().find(|step| u64::from(*step) >= wanted).unwrap_or(20)
