@@ -9,7 +9,7 @@
 //! one, where a datagram is handed over without waking anybody up: 14 µs instead of 60, from run to
 //! run, and no client on a processor of its own can have that.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -21,11 +21,13 @@ use quorate_storage::buffer::AlignedBuffer;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde::Serialize;
 
+use crate::shared_disk;
+
 const ROUND_TRIPS: usize = 5_000;
 /// An append of 256 bytes, with its frame.
 const DATAGRAM_BYTES: usize = 384;
-const WRITES: usize = 1_000;
-const WRITE_BYTES: usize = 4096;
+pub(crate) const WRITES: usize = 1_000;
+pub(crate) const WRITE_BYTES: usize = 4096;
 /// A lost datagram is not answered at all.
 const ANSWER_MAX: Duration = Duration::from_secs(1);
 
@@ -36,6 +38,8 @@ pub(crate) struct Floor {
     pub(crate) udp_rtt_us: f64,
     /// 4 KiB on stable storage, in a file whose space is already written.
     pub(crate) durable_write_us: f64,
+    /// Two of three such writes at once, where three nodes share the disk.
+    pub(crate) second_of_three_us: f64,
 }
 
 impl Floor {
@@ -43,7 +47,11 @@ impl Floor {
     ///
     /// - `data`: a folder on the disk that is meant
     pub(crate) fn measure(data: &Path) -> io::Result<Self> {
-        Ok(Self { udp_rtt_us: round_trip()?, durable_write_us: durable_write(data)? })
+        Ok(Self {
+            udp_rtt_us: round_trip()?,
+            durable_write_us: durable_write(data)?,
+            second_of_three_us: shared_disk::second_of_three_us(data)?,
+        })
     }
 
     /// Below this no single append at a node alone can come.
@@ -57,11 +65,17 @@ impl Floor {
         2.0 * self.udp_rtt_us + self.durable_write_us
     }
 
+    /// The same where the three nodes share one disk, as they do on one machine.
+    pub(crate) fn shared_group_us(&self) -> f64 {
+        2.0 * self.udp_rtt_us + self.second_of_three_us
+    }
+
     /// The middle of what was measured before and after something.
     pub(crate) fn mean(self, other: Self) -> Self {
         Self {
             udp_rtt_us: f64::midpoint(self.udp_rtt_us, other.udp_rtt_us),
             durable_write_us: f64::midpoint(self.durable_write_us, other.durable_write_us),
+            second_of_three_us: f64::midpoint(self.second_of_three_us, other.second_of_three_us),
         }
     }
 }
@@ -132,20 +146,7 @@ pub(crate) fn echo() -> io::Result<()> {
 
 /// The log's own way of writing: direct, durable when it returns, into space that is filled.
 fn durable_write(data: &Path) -> io::Result<f64> {
-    let path = data.join(format!("floor-{}.tmp", std::process::id()));
-    let measured = measure_durable_write(&path);
-    let removed = std::fs::remove_file(&path);
-    let time = measured?;
-    removed?;
-    Ok(time)
-}
-
-fn measure_durable_write(path: &Path) -> io::Result<f64> {
-    let filled = OpenOptions::new().create_new(true).write(true).open(path)?;
-    filled.write_all_at(&vec![0; WRITES * WRITE_BYTES], 0)?;
-    filled.sync_all()?;
-    let flags = libc::O_DIRECT | libc::O_DSYNC;
-    let file = OpenOptions::new().write(true).custom_flags(flags).open(path)?;
+    let file = filled_file(data, "alone")?;
     let mut buffer = AlignedBuffer::zeroed(WRITE_BYTES);
     buffer.fill(7);
     let mut times = Vec::with_capacity(WRITES);
@@ -157,7 +158,20 @@ fn measure_durable_write(path: &Path) -> io::Result<f64> {
     Ok(median_us(&mut times))
 }
 
-fn median_us(times: &mut [Duration]) -> f64 {
+/// A file with room for all writes, which are durable when they return. It has no name any more, so
+/// that nothing is left of it whatever happens.
+pub(crate) fn filled_file(data: &Path, name: &str) -> io::Result<File> {
+    let path = data.join(format!("floor-{}-{name}.tmp", std::process::id()));
+    let filled = OpenOptions::new().create_new(true).write(true).open(&path)?;
+    let flags = libc::O_DIRECT | libc::O_DSYNC;
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(&path);
+    std::fs::remove_file(&path)?;
+    filled.write_all_at(&vec![0; WRITES * WRITE_BYTES], 0)?;
+    filled.sync_all()?;
+    file
+}
+
+pub(crate) fn median_us(times: &mut [Duration]) -> f64 {
     times.sort_unstable();
     let nanos = times[times.len() / 2].as_nanos() as f64;
     (nanos / 100.0).round() / 10.0
@@ -176,10 +190,11 @@ mod tests {
 
     #[test]
     fn a_group_waits_for_two_round_trips_and_one_write() {
-        let before = Floor { udp_rtt_us: 60.0, durable_write_us: 100.0 };
-        let after = Floor { udp_rtt_us: 80.0, durable_write_us: 140.0 };
+        let before = Floor { udp_rtt_us: 60.0, durable_write_us: 100.0, second_of_three_us: 200.0 };
+        let after = Floor { udp_rtt_us: 80.0, durable_write_us: 140.0, second_of_three_us: 240.0 };
         assert_eq!((before.sum_us(), before.group_us()), (160.0, 220.0));
         assert_eq!(before.mean(after).group_us(), 260.0);
+        assert_eq!(before.mean(after).shared_group_us(), 360.0);
     }
 
     #[test]

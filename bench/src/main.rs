@@ -13,6 +13,7 @@ mod pace;
 mod plot;
 mod report;
 mod scan;
+mod shared_disk;
 mod steal;
 
 use std::error::Error;
@@ -125,7 +126,13 @@ fn run(command: Command) -> Result<bool, Box<dyn Error>> {
             output.print(&floor, || {
                 println!("UDP round trip between two processes  {:.1} us", floor.udp_rtt_us);
                 println!("durable write of 4 KiB                {:.1} us", floor.durable_write_us);
+                println!(
+                    "two of three such writes at once      {:.1} us",
+                    floor.second_of_three_us
+                );
                 println!("floor of one append                   {:.1} us", floor.sum_us());
+                println!("floor of one append at a group        {:.1} us", floor.group_us());
+                println!("the same, three nodes on one disk     {:.1} us", floor.shared_group_us());
             })?;
             warn_if_noisy(steal.percent()?);
         }

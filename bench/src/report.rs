@@ -187,7 +187,7 @@ mod tests {
             response: Percentiles::of(&latencies),
             errors: 0,
             steal_percent: 1.23,
-            floor: Floor { udp_rtt_us: 70.0, durable_write_us: 130.0 },
+            floor: Floor { udp_rtt_us: 70.0, durable_write_us: 130.0, second_of_three_us: 210.0 },
             service: Percentiles::of(&latencies),
             late: 0,
             unsent: 0,

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use quorate_core::id::{EventId, Position};
 use quorate_core::request::{Appended, Expected, Rejection};
+use quorate_net::clock::Instant;
 use quorate_net::wire::{self, CallId, ErrorCode, NodeStatus};
-use tokio::time::Instant;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,9 +9,9 @@ use quorate_core::event::{self, ContentType, NewEvent};
 use quorate_core::id::Revision;
 use quorate_core::log::entry::LogId;
 use quorate_core::request::{Bound, Expected, Rejection};
+use quorate_net::clock::{Instant, timeout};
 use quorate_net::event_frames::checksum;
 use quorate_net::wire::{ClientLimits, ErrorCode, NodeStatus, Target};
-use tokio::time::{Instant, timeout};
 
 use crate::append::PendingAppend;
 use crate::calls::{Answer, Ask, Request, Transferred};

@@ -1,16 +1,17 @@
 //! From a URI to an open session: addresses, certificates, the first two frames.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint, SendStream};
+use quorate_net::clock::{Instant, sleep, timeout, timeout_at};
 use quorate_net::endpoint::client_endpoint;
+use quorate_net::environment;
 use quorate_net::wire::{CallId, NodeStatus, Reply, Request, Welcome};
 use quorate_net::{Connector, FrameReceiver, Trust};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::error::ConnectError;
 use crate::options::Options;
@@ -27,6 +28,7 @@ const OTHERS_DELAY: Duration = Duration::from_millis(50);
 pub(crate) struct Dialer {
     uri: Uri,
     ca: Option<PathBuf>,
+    trust: Option<Trust>,
     name: String,
     within: Duration,
     endpoint: Endpoint,
@@ -49,6 +51,7 @@ impl Dialer {
         Self {
             uri,
             ca: options.ca.clone(),
+            trust: options.trust.clone(),
             name: options.name.clone(),
             within: options.connect_deadline,
             endpoint,
@@ -127,9 +130,10 @@ impl Dialer {
         // Read anew each time: a node that was founded again has published another authority.
         let find =
             |address: &Address| Trust::find(address.host(), address.port(), self.ca.as_deref());
-        let trust = match find(address) {
-            Err(error) if learned => find(&self.addresses()[0]).map_err(|_| error),
-            found => found,
+        let trust = match (&self.trust, find(address)) {
+            (Some(trust), _) => Ok(trust.clone()),
+            (None, Err(error)) if learned => find(&self.addresses()[0]).map_err(|_| error),
+            (None, found) => found,
         }?;
         let connector = Connector::new(&trust)?;
         let mut tried = address.to_string();
@@ -205,11 +209,7 @@ impl Dialer {
 async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, ConnectError> {
     let host = address.host();
     let failed = |error| ConnectError::Resolve { host: host.to_owned(), error: Arc::new(error) };
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok(vec![SocketAddr::new(ip, address.port())]);
-    }
-    let found = tokio::net::lookup_host((host, address.port())).await.map_err(failed)?;
-    let mut addresses: Vec<SocketAddr> = found.collect();
+    let mut addresses = environment::resolve(host, address.port()).await.map_err(failed)?;
     addresses.dedup();
     if addresses.is_empty() {
         return Err(failed(std::io::ErrorKind::NotFound.into()));

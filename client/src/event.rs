@@ -5,7 +5,7 @@ use quorate_core::event::{ContentType, EventFrame, NewEvent};
 use quorate_core::id::{EventId, Position, Revision};
 use quorate_core::item::{Item, ItemKind, items};
 use quorate_core::time::Created;
-use quorate_net::event_frames;
+use quorate_net::{environment, event_frames};
 
 use crate::error::ReadError;
 
@@ -81,7 +81,8 @@ impl AsNewEvent for EventData {
 /// A random event id (a version 4 UUID).
 #[must_use]
 pub fn random_id() -> EventId {
-    EventId::from_bytes(uuid::Uuid::new_v4().into_bytes())
+    let id = uuid::Builder::from_random_bytes(environment::random()).into_uuid();
+    EventId::from_bytes(id.into_bytes())
 }
 
 /// An event as it was read: checked against its writer's checksum, shared with the buffer that it

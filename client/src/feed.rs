@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use quorate_net::clock::{Instant, Sleep, sleep_until};
 use quorate_net::wire::{ErrorCode, Request, events_payload_bytes_max};
 use quorate_net::{Frame, FrameReceiver, ReceiveError, WireError};
-use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::client::Handle;
 use crate::error::ConnectError;

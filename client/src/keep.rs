@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use quinn::SendStream;
 use quorate_net::FrameReceiver;
-use tokio::time::{Instant, sleep};
+use quorate_net::clock::{Instant, sleep};
 
 use crate::connect::{Established, ended};
 use crate::error::ConnectError;

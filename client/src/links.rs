@@ -10,8 +10,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use quinn::Connection;
+use quorate_net::clock::Instant;
 use quorate_net::wire::{CallId, LeaderHint, MemberAddress, Request};
-use tokio::time::Instant;
 
 use crate::error::ConnectError;
 use crate::uri::Address;

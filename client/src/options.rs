@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use quorate_core::id::Position;
 use quorate_core::request::Consistency;
+use quorate_net::Trust;
 use quorate_net::wire::{Direction, Filter, ReadFrom, SubscribeFrom};
 
 /// How to connect, and how long to wait.
@@ -13,6 +14,8 @@ pub struct Options {
     /// The certificate authority of the node, as a PEM file. `None`: the development authority
     /// that a node of this machine and user has published, for loopback hosts only.
     pub ca: Option<PathBuf>,
+    /// That authority itself, where it is in no file.
+    pub trust: Option<Trust>,
     /// How long a call may take, retries after a lost connection included. For a read it is how
     /// long the next event may take.
     pub deadline: Duration,
@@ -26,6 +29,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             ca: None,
+            trust: None,
             deadline: Duration::from_secs(10),
             connect_deadline: Duration::from_secs(3),
             name: concat!("quorate-client/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -1,8 +1,8 @@
 //! Where calls go: to the leader, as soon as the client knows it and has a session with it.
 
 use quorate_core::id::NodeId;
+use quorate_net::clock::Instant;
 use quorate_net::wire::{CallId, LeaderHint};
-use tokio::time::Instant;
 
 use crate::session::State;
 use crate::watch::PROBE_PAUSE_MIN;

@@ -16,8 +16,8 @@ use quorate_core::id::Position;
 use quorate_core::log::entry::LogId;
 use quorate_core::request::Rejection;
 use quorate_net::Frame;
+use quorate_net::clock::Instant;
 use quorate_net::wire::{CallId, ClientLimits, ErrorCode, LeaderHint, Reply};
-use tokio::time::Instant;
 
 use crate::calls::{Answer, Ask, Calls, Request, Transferred};
 use crate::connect::{Dialer, Established, ended};

@@ -5,13 +5,12 @@
 //! the others are asked when the node in use owes an answer; but silence alone moves nothing: only
 //! word of a newer leader does, or the end of the connection.
 
+use quorate_net::clock::{Instant, sleep, sleep_until};
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::links::Link;
 use crate::session::{DONE, Session, State};

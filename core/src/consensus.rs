@@ -277,7 +277,7 @@ impl Consensus {
 
     /// An entry is on this node's disk.
     pub(crate) fn entry_written(&mut self, epoch: Epoch, index: LogIndex, tail: &Tail) {
-        if self.disk.written(epoch, index, tail) {
+        if self.disk.written(epoch, index, tail, self.mutants) {
             match &self.role {
                 Role::Leader(_) => self.advance(),
                 Role::Follower | Role::PreCandidate(_) | Role::Candidate(_) => {

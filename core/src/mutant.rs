@@ -48,11 +48,24 @@ pub enum Mutant {
     ServesBeforeReady,
     /// Entries go to the disk before the promise of their epoch is there.
     WritesBeforeEpoch,
+    /// A write that has ended counts for whichever entry stands at its index now.
+    CountsAnyWrite,
 }
 
 impl Mutant {
+    /// It takes several rare things in a row for one of these to do harm, so hardly a seed notices
+    /// it: the transcripts of groups play just that. All others are noticed under seeds.
+    pub const RARE: [Self; 6] = [
+        Self::AcksByIndex,
+        Self::CountsAnyWrite,
+        Self::DropsSession,
+        Self::ReusesRounds,
+        Self::VotesAfterFailure,
+        Self::WritesBeforeEpoch,
+    ];
+
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::CountsOldVotes,
         Self::VotesTwice,
         Self::VotesBeforeWrite,
@@ -74,6 +87,7 @@ impl Mutant {
         Self::AcksWhenDeposed,
         Self::ServesBeforeReady,
         Self::WritesBeforeEpoch,
+        Self::CountsAnyWrite,
     ];
 }
 

@@ -45,6 +45,7 @@ use group::{Envelope, Group, node};
 use quorate_core::id::{Epoch, LogIndex, NodeId, RequestId};
 use quorate_core::log::entry::EntryKind;
 use quorate_core::message::{Message, Progress, Tip};
+use quorate_core::mutant::Mutant;
 use quorate_core::request::{Appended, Outcome};
 use quorate_core::timing::Timing;
 use quorate_core::{Effect, Input, Limits, RoleView};
@@ -59,7 +60,7 @@ fn transcripts_of_groups_hold() {
     for path in paths {
         println!("{}", path.display());
         let expected = std::fs::read_to_string(&path).unwrap();
-        let actual = std::panic::catch_unwind(|| replay(&expected));
+        let actual = std::panic::catch_unwind(|| replay(&expected, None));
         let Ok(actual) = actual else {
             failed.push(path);
             continue;
@@ -74,9 +75,65 @@ fn transcripts_of_groups_hold() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
+/// Each with the transcript that is about what it takes for the break to do harm, and with what the
+/// observer says when that is played with the break in it.
+const MISTAKES: [(Mutant, &str, Noticed); 6] = [
+    (Mutant::AcksByIndex, "late-ack", Noticed::Says("1 disks have committed 2")),
+    (Mutant::CountsAnyWrite, "append-aba", Noticed::Says("what is acknowledged is on disk")),
+    (Mutant::DropsSession, "old-session", Noticed::Adds("append of 1, session 2: 2 < .. <= 3")),
+    (
+        Mutant::ReusesRounds,
+        "late-answer",
+        Noticed::Says("a read sees what was acknowledged before it"),
+    ),
+    (
+        Mutant::VotesAfterFailure,
+        "failed-disk-vote",
+        Noticed::Says("who asks for votes has given itself its own"),
+    ),
+    (
+        Mutant::WritesBeforeEpoch,
+        "promise-first",
+        Noticed::Says("an entry goes behind its epoch's promise"),
+    ),
+];
+
+/// How a mistake is noticed.
+#[derive(Clone, Copy)]
+enum Noticed {
+    /// The observer finds a rule broken.
+    Says(&'static str),
+    /// Something is sent that must not be.
+    Adds(&'static str),
+}
+
+#[test]
+fn mistakes_are_noticed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts-group");
+    assert_eq!(MISTAKES.map(|(mutant, ..)| mutant), Mutant::RARE, "all that no seed notices");
+    for (mutant, name, noticed) in MISTAKES {
+        let text = std::fs::read_to_string(folder.join(name).with_extension("txt")).unwrap();
+        match (std::panic::catch_unwind(|| replay(&text, Some(mutant))), noticed) {
+            (Err(panic), Noticed::Says(rule)) => {
+                let said = panic.downcast_ref::<String>().cloned();
+                let said = said.or(panic.downcast_ref::<&str>().map(|&it| it.to_owned()));
+                let said = said.unwrap_or_default();
+                assert!(said.contains(rule), "{mutant:?} breaks another rule: {said}");
+            }
+            (Ok(actual), Noticed::Adds(line)) => {
+                assert!(!text.contains(line), "{mutant:?}: the right thing is not wrong");
+                assert!(actual.contains(line), "{mutant:?} is not noticed:\n{actual}");
+            }
+            (Ok(actual), Noticed::Says(_)) => panic!("{mutant:?} is not noticed:\n{actual}"),
+            (Err(_), Noticed::Adds(_)) => panic!("{mutant:?} breaks another rule, see above"),
+        }
+    }
+}
+
 /// The text with the effects that happen now.
-fn replay(text: &str) -> String {
-    let mut player = Player { group: Group::new(&[0], Limits::TINY, Timing::TINY) };
+fn replay(text: &str, mutant: Option<Mutant>) -> String {
+    let group = Group::new(&[0], Limits::TINY, Timing::TINY);
+    let mut player = Player { group, mutant };
     let mut out = String::new();
     for line in text.lines().filter(|line| !line.starts_with("  ")) {
         writeln!(out, "{line}").unwrap();
@@ -92,6 +149,8 @@ fn replay(text: &str) -> String {
 
 struct Player {
     group: Group,
+    /// What the replicas do wrong.
+    mutant: Option<Mutant>,
 }
 
 impl Player {
@@ -100,8 +159,9 @@ impl Player {
         match words[..] {
             ["start", count] => {
                 let ranks = vec![0; count.parse().unwrap()];
-                self.group = Group::started(&ranks, Limits::TINY, Timing::TINY);
-                self.group.may_halt = true;
+                self.group = Group::new(&ranks, Limits::TINY, Timing::TINY);
+                (self.group.may_halt, self.group.mutant) = (true, self.mutant);
+                self.group.boot_all();
                 Vec::new()
             }
             ["calm"] => self.calm(1),
@@ -160,7 +220,7 @@ impl Player {
                 group.step(id, Input::Transfer { request, to })
             }
             ["sends-from-log"] => group.finish_job(id, 0),
-            ["disk-failed"] => group.step(id, Input::DiskFailed),
+            ["disk-failed"] => group.fail_disk(id),
             ["cut", peer] => group.step(id, Input::PeerDown { node: parse_node(peer) }),
             ["link", peer] => group.step(id, Input::PeerUp { node: parse_node(peer) }),
             ["crash", ref kept @ ..] => {

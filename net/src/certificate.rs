@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::environment;
 use quorate_core::member::Name;
 use ring::digest;
 use rustls::RootCertStore;
@@ -126,7 +127,7 @@ impl Certificate {
     ) -> bool {
         let within = now.clamp(self.starts, self.expires.max(self.starts));
         let within = within.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+        let algorithms = environment::cryptography().signature_verification_algorithms;
         ParsedCertificate::try_from(&self.der).is_ok_and(|parsed| {
             verify_server_cert_signed_by_trust_anchor(
                 &parsed,

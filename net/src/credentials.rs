@@ -15,6 +15,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use rustls_pki_types::{CertificateDer, UnixTime};
 
+use crate::environment;
 use crate::identity::{Identity, IdentityError};
 
 /// A node's identity as it is now; clones share it, so that endpoints see what
@@ -170,7 +171,7 @@ fn stamp(path: &Path) -> io::Result<Stamp> {
 }
 
 fn peer_verifier(identity: &Identity) -> Arc<dyn ClientCertVerifier> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = environment::cryptography();
     WebPkiClientVerifier::builder_with_provider(Arc::clone(identity.roots()), provider)
         .allow_unauthenticated()
         .clear_root_hint_subjects()

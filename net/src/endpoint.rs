@@ -16,12 +16,11 @@ use quinn::{
     EndpointConfig, IdleTimeout, MtuDiscoveryConfig, Runtime, TokioRuntime, TransportConfig,
     VarInt,
 };
-use ring::hmac;
-use ring::rand::{SecureRandom as _, SystemRandom};
-use rustls::crypto::CryptoProvider;
+use ring::{hkdf, hmac};
 use thiserror::Error;
 
 use crate::credentials::Credentials;
+use crate::environment::{self, WallClock, cryptography, random};
 use crate::identity::Identity;
 use crate::peer::PEER_ALPN;
 use crate::trust::{Trust, TrustError, Verifier};
@@ -165,15 +164,16 @@ impl Connector {
     ///
     /// [`EndpointError`] where the authority can't be used.
     pub fn new(trust: &Trust) -> Result<Self, EndpointError> {
-        let verifier = trust.verifier(provider())?;
-        let mut tls = rustls::ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .dangerous() // It is webpki's verifier; ours only remembers its reasons.
-            .with_custom_certificate_verifier(verifier.clone())
-            .with_no_client_auth();
+        let verifier = trust.verifier(cryptography())?;
+        let mut tls =
+            rustls::ClientConfig::builder_with_details(cryptography(), Arc::new(WallClock))
+                .with_protocol_versions(&[&rustls::version::TLS13])?
+                .dangerous() // It is webpki's verifier; ours only remembers its reasons.
+                .with_custom_certificate_verifier(verifier.clone())
+                .with_no_client_auth();
         tls.alpn_protocols = vec![ALPN.to_vec()];
         let quic = QuicClientConfig::try_from(tls).expect("ring has QUIC's initial cipher");
-        let mut config = quinn::ClientConfig::new(Arc::new(quic));
+        let mut config = client_config(quic);
         let mut transport = transport();
         transport.keep_alive_interval(Some(KEEP_ALIVE));
         transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
@@ -211,13 +211,27 @@ pub fn client_endpoint() -> Result<Endpoint, EndpointError> {
     let open = |address: SocketAddr| {
         UdpSocket::bind(address).and_then(|socket| {
             enlarge_buffers(&socket)?;
-            Endpoint::new(EndpointConfig::default(), None, socket, Arc::new(TokioRuntime))
+            Endpoint::new(client_endpoint_config(), None, socket, Arc::new(TokioRuntime))
         })
     };
     // A machine without IPv6 refuses the first.
     open((Ipv6Addr::UNSPECIFIED, 0).into())
         .or_else(|_| open(UNKNOWN))
         .map_err(|error| EndpointError::Bind { address: UNKNOWN, error })
+}
+
+/// Opens a client's endpoint on any socket and clock.
+///
+/// # Errors
+///
+/// [`EndpointError::Bind`].
+pub fn client_endpoint_on(
+    socket: Arc<dyn AsyncUdpSocket>,
+    runtime: Arc<dyn Runtime>,
+) -> Result<Endpoint, EndpointError> {
+    let address = socket.local_addr().unwrap_or(UNKNOWN);
+    Endpoint::new_with_abstract_socket(client_endpoint_config(), None, socket, runtime)
+        .map_err(|error| EndpointError::Bind { address, error })
 }
 
 /// Asks for room for a burst of datagrams; the kernel gives what its limits allow.
@@ -233,8 +247,25 @@ fn node_endpoint_config(identity: &Identity) -> EndpointConfig {
     let secret = hmac::Key::new(hmac::HMAC_SHA256, identity.key().secret_der());
     let derived = hmac::sign(&secret, b"quorate quic reset");
     let reset_key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref());
+    endpoint_config(reset_key)
+}
+
+/// Nobody needs to be told by a client that has come back.
+fn client_endpoint_config() -> EndpointConfig {
+    endpoint_config(hmac::Key::new(hmac::HMAC_SHA256, &random::<64>()))
+}
+
+fn endpoint_config(reset_key: hmac::Key) -> EndpointConfig {
     let mut config = EndpointConfig::new(Arc::new(reset_key));
     config.cid_generator(|| Box::new(RandomConnectionIds));
+    config.rng_seed(Some(random()));
+    config
+}
+
+/// A client's side of QUIC, or that of the node that dials.
+pub(crate) fn client_config(quic: QuicClientConfig) -> quinn::ClientConfig {
+    let mut config = quinn::ClientConfig::new(Arc::new(quic));
+    config.initial_dst_cid_provider(Arc::new(|| ConnectionId::new(&random::<20>())));
     config
 }
 
@@ -245,7 +276,7 @@ struct RandomConnectionIds;
 impl ConnectionIdGenerator for RandomConnectionIds {
     fn generate_cid(&mut self) -> ConnectionId {
         let mut bytes = [0; 8];
-        SystemRandom::new().fill(&mut bytes).expect("the machine has random numbers");
+        environment::fill(&mut bytes);
         ConnectionId::new(&bytes)
     }
 
@@ -264,19 +295,17 @@ fn server_config(credentials: &Credentials) -> Result<quinn::ServerConfig, Endpo
         .with_cert_resolver(Arc::new(credentials.clone()));
     tls.alpn_protocols = vec![ALPN.to_vec(), PEER_ALPN.to_vec()];
     let quic = QuicServerConfig::try_from(tls).expect("ring has QUIC's initial cipher");
-    let mut config = quinn::ServerConfig::with_crypto(Arc::new(quic));
+    let token_key = hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(&random::<64>());
+    let mut config = quinn::ServerConfig::new(Arc::new(quic), Arc::new(token_key));
+    config.time_source(Arc::new(WallClock));
     config.transport_config(Arc::new(transport()));
     Ok(config)
 }
 
 fn tls_builder()
 -> Result<rustls::ConfigBuilder<rustls::ServerConfig, rustls::WantsVerifier>, rustls::Error> {
-    rustls::ServerConfig::builder_with_provider(provider())
+    rustls::ServerConfig::builder_with_details(cryptography(), Arc::new(WallClock))
         .with_protocol_versions(&[&rustls::version::TLS13])
-}
-
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
 }
 
 /// What all connections have in common.

@@ -17,7 +17,9 @@ use rustls::RootCertStore;
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::authority::{Authority, Issued};
 use crate::certificate::Certificate;
+use crate::environment;
 use crate::pem;
 
 pub(crate) use development::is_pair;
@@ -132,14 +134,42 @@ impl Identity {
     /// [`IdentityError`] with the file it is about.
     pub fn from_files(files: &IdentityFiles, now: SystemTime) -> Result<Self, IdentityError> {
         let authority_pem = pem::read(&files.authority)?;
-        let roots = Arc::new(pem::roots(&files.authority)?);
-        let chain = pem::certificates(&files.certificate)?;
+        let certificate_pem = pem::read(&files.certificate)?;
+        let issued = Issued { certificate_pem, key_pem: pem::read(&files.key)? };
+        Self::from_texts(files, authority_pem, &issued, now)
+    }
+
+    /// Takes up certificates that are in no files: they must belong together, and not have expired.
+    ///
+    /// - `folder`: where people are told that they come from
+    ///
+    /// # Errors
+    ///
+    /// [`IdentityError`] with the file that it would be about.
+    pub fn from_issued(
+        folder: &Path,
+        authority: &Authority,
+        issued: &Issued,
+        now: SystemTime,
+    ) -> Result<Self, IdentityError> {
+        let authority_pem = authority.certificate_pem().to_owned();
+        Self::from_texts(&IdentityFiles::in_folder(folder), authority_pem, issued, now)
+    }
+
+    fn from_texts(
+        files: &IdentityFiles,
+        authority_pem: String,
+        issued: &Issued,
+        now: SystemTime,
+    ) -> Result<Self, IdentityError> {
+        let roots = Arc::new(pem::roots_in(&files.authority, &authority_pem)?);
+        let chain = pem::certificates_in(&files.certificate, &issued.certificate_pem)?;
         let malformed = || pem::malformed(&files.certificate, "certificate");
         let certificate = Certificate::parse(&chain[0]).ok_or_else(malformed)?;
         if certificate.expires() <= now {
             return Err(IdentityError::expired(&files.certificate, &certificate));
         }
-        let key = pem::private_key(&files.key)?;
+        let key = pem::private_key_in(&files.key, &issued.key_pem)?;
         let certified = certify(files, &certificate, chain, &key)?;
         let identity = Self {
             files: files.clone(),
@@ -254,7 +284,7 @@ impl Identity {
         if self.certificate.is_issued_by(&self.roots, &self.chain()[1..], now) {
             return Ok(());
         }
-        let authority = pem::certificate(&self.files.authority)?;
+        let authority = pem::certificate_in(&self.files.authority, &self.authority_pem)?;
         if authority.expires() <= now {
             let (path, since) = (self.files.authority.clone(), authority.expires());
             return Err(IdentityError::AuthorityExpired { path, since });
@@ -277,7 +307,7 @@ fn certify(
     chain: Vec<CertificateDer<'static>>,
     key: &PrivateKeyDer<'static>,
 ) -> Result<CertifiedKey, IdentityError> {
-    let provider = rustls::crypto::ring::default_provider();
+    let provider = environment::cryptography();
     CertifiedKey::from_der(chain, key.clone_key(), &provider).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => IdentityError::OtherKey {
             certificate: files.certificate.clone(),

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use rustls::sign::CertifiedKey;
 
 use crate::certificate::Certificate;
+use crate::environment;
 use crate::identity::{AUTHORITY_FILE, CERTIFICATE_FILE, IdentityError};
 use crate::pem;
 
@@ -46,7 +47,8 @@ fn inspect_file(path: &Path, now: SystemTime) -> Result<Inspection, IdentityErro
     let certificate = Certificate::parse(&chain[0]).ok_or_else(malformed)?;
     let authority_path = path.with_file_name(AUTHORITY_FILE);
     let issued = authority_path.exists()
-        && pem::roots(&authority_path)
+        && pem::read(&authority_path)
+            .and_then(|pem| pem::roots_in(&authority_path, &pem))
             .is_ok_and(|roots| certificate.is_issued_by(&roots, &chain[1..], now));
     let issuer = match issued {
         true => pem::certificates(&authority_path)?
@@ -57,8 +59,8 @@ fn inspect_file(path: &Path, now: SystemTime) -> Result<Inspection, IdentityErro
     };
     let key_path = path.with_extension("key");
     let key = if key_path.exists() {
-        let key = pem::private_key(&key_path)?;
-        let provider = rustls::crypto::ring::default_provider();
+        let key = pem::private_key_in(&key_path, &pem::read(&key_path)?)?;
+        let provider = environment::cryptography();
         let fits = CertifiedKey::from_der(chain, key, &provider).is_ok();
         Some((key_path, fits))
     } else {

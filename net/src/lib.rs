@@ -13,8 +13,10 @@
 pub mod authority;
 pub mod authority_folder;
 pub mod certificate;
+pub mod clock;
 pub mod credentials;
 pub mod endpoint;
+pub mod environment;
 pub mod event_frames;
 pub mod frame;
 pub mod identity;

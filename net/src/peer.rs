@@ -15,7 +15,8 @@ use thiserror::Error;
 
 use crate::certificate::Certificate;
 use crate::credentials::Credentials;
-use crate::endpoint::{ConnectError, provider, transport};
+use crate::endpoint::{self, ConnectError, transport};
+use crate::environment::{WallClock, cryptography};
 use crate::identity::Identity;
 use crate::trust::{Trust, TrustError, Verifier};
 use crate::wire::ALPN;
@@ -146,7 +147,7 @@ impl PeerConnector {
                 hosts: identity.certificate().hosts().to_vec(),
             }));
         }
-        let verifier = Trust::of(&identity).verifier(provider())?;
+        let verifier = Trust::of(&identity).verifier(cryptography())?;
         let config = client_config(&identity, &verifier);
         let connecting = endpoint.connect_with(config, address, host)?;
         let connection = connecting.await.map_err(|error| match verifier.take_refusal() {
@@ -235,7 +236,7 @@ fn of_peer(refusal: TrustError, host: &str) -> TrustError {
 
 fn client_config(identity: &Identity, verifier: &Arc<Verifier>) -> quinn::ClientConfig {
     let certified = identity.certified();
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider())
+    let mut tls = rustls::ClientConfig::builder_with_details(cryptography(), Arc::new(WallClock))
         .with_protocol_versions(&[&rustls::version::TLS13])
         .expect("ring has TLS 1.3")
         .dangerous() // It is webpki's verifier; ours only remembers its reasons.
@@ -247,7 +248,7 @@ fn client_config(identity: &Identity, verifier: &Arc<Verifier>) -> quinn::Client
     // Each link begins with both certificates, as they are now.
     tls.resumption = Resumption::disabled();
     let quic = QuicClientConfig::try_from(tls).expect("ring has QUIC's initial cipher");
-    let mut config = quinn::ClientConfig::new(Arc::new(quic));
+    let mut config = endpoint::client_config(quic);
     let mut transport = transport();
     let idle = IdleTimeout::try_from(PEER_IDLE_TIMEOUT).expect("seconds fit");
     transport.max_idle_timeout(Some(idle));

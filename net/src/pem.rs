@@ -19,7 +19,14 @@ pub(crate) const PRIVATE_MODE: u32 = 0o600;
 
 /// All certificates in a file, at least one.
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
-    let pem = read(path)?;
+    certificates_in(path, &read(path)?)
+}
+
+/// All certificates in a file's text, at least one.
+pub(crate) fn certificates_in(
+    path: &Path,
+    pem: &str,
+) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match parsed {
         Ok(chain) if !chain.is_empty() => Ok(chain),
@@ -29,19 +36,27 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The first certificate in a file.
 pub(crate) fn certificate(path: &Path) -> Result<Certificate, IdentityError> {
-    Certificate::parse(&certificates(path)?[0]).ok_or_else(|| malformed(path, "certificate"))
+    certificate_in(path, &read(path)?)
 }
 
-/// The private key in a file.
-pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, IdentityError> {
-    PrivateKeyDer::from_pem_slice(read(path)?.as_bytes())
-        .map_err(|_| malformed(path, "private key"))
+/// The first certificate in a file's text.
+pub(crate) fn certificate_in(path: &Path, pem: &str) -> Result<Certificate, IdentityError> {
+    Certificate::parse(&certificates_in(path, pem)?[0])
+        .ok_or_else(|| malformed(path, "certificate"))
 }
 
-/// The authorities in a file.
-pub(crate) fn roots(path: &Path) -> Result<RootCertStore, IdentityError> {
+/// The private key in a file's text.
+pub(crate) fn private_key_in(
+    path: &Path,
+    pem: &str,
+) -> Result<PrivateKeyDer<'static>, IdentityError> {
+    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| malformed(path, "private key"))
+}
+
+/// The authorities in a file's text.
+pub(crate) fn roots_in(path: &Path, pem: &str) -> Result<RootCertStore, IdentityError> {
     let mut roots = RootCertStore::empty();
-    for authority in certificates(path)? {
+    for authority in certificates_in(path, pem)? {
         roots.add(authority).map_err(|_| malformed(path, "certificate"))?;
     }
     Ok(roots)

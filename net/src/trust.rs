@@ -243,10 +243,21 @@ impl Trust {
             path: path.to_owned(),
             error: error.to_string(),
         })?;
+        Self::from_pem(path, &pem)
+    }
+
+    /// An authority that is in no file.
+    ///
+    /// - `path`: where people are told that it comes from
+    ///
+    /// # Errors
+    ///
+    /// [`TrustError::NoCertificate`].
+    pub fn from_pem(path: &Path, pem: &[u8]) -> Result<Self, TrustError> {
         let none = || TrustError::NoCertificate { path: path.to_owned() };
         let mut roots = RootCertStore::empty();
         let mut subjects = Vec::new();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
+        for certificate in CertificateDer::pem_slice_iter(pem) {
             let certificate = certificate.map_err(|_| none())?;
             subjects.push(subject(&certificate).ok_or_else(none)?);
             roots.add(certificate).map_err(|_| none())?;

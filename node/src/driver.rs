@@ -23,6 +23,7 @@ use std::time::Duration;
 use quorate_core::id::{Position, RequestId};
 use quorate_core::request::{Change, Consistency, Outcome, Proposal, Rejection};
 use quorate_core::time::{Instant, Now};
+use quorate_net::clock::{self, Sleep};
 use quorate_net::wire::{CallId, ClientLimits, ErrorCode, LeaderHint, Welcome};
 use quorate_storage::index::IndexError;
 use quorate_storage::log;
@@ -31,7 +32,6 @@ use quorate_storage::superblock::Identity;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{oneshot, watch};
-use tokio::time::Sleep;
 
 use self::calls::{Call, Calls};
 pub use self::status::disk_name;
@@ -48,6 +48,9 @@ use crate::peers::Links;
 const DAMAGE_MAX: usize = 32;
 /// How often a stopping node looks whether all is done.
 const STOP_POLL: Duration = Duration::from_millis(5);
+/// So often the tasks that are ready run before the disk is begun, where frames were sent: first
+/// those of the lanes, then those of the connections, which hand them to the kernel.
+const PASSES_BEFORE_DISK: u32 = 2;
 /// The loop turns at least this often, as a sign of life.
 const PULSE: Duration = Duration::from_millis(500);
 
@@ -64,7 +67,7 @@ pub struct Driver {
     links: Rc<Links>,
     shared: Arc<Shared>,
     logger: Logger,
-    started: tokio::time::Instant,
+    clocks: Box<dyn Clocks>,
     /// The clocks as this turn's inputs see them; read once a turn.
     now: Cell<Option<Now>>,
     stopping: watch::Sender<bool>,
@@ -73,6 +76,41 @@ pub struct Driver {
     measured: Cell<Instant>,
     /// Damage that readers have met, each once.
     damage: RefCell<Vec<String>>,
+    watch: Option<Box<dyn Watch>>,
+}
+
+/// What sees each turn of a node: a simulator's observer.
+pub trait Watch {
+    /// The engine was opened on what the disk had kept.
+    fn opened(&self, engine: &Engine);
+
+    /// The engine has taken a turn; what came of it has not gone anywhere yet.
+    fn turned(&self, engine: &Engine, output: &Output);
+}
+
+/// A node's two clocks.
+pub trait Clocks {
+    /// What they show.
+    fn now(&self) -> Now;
+
+    /// When the monotonic one will show this, or has shown it.
+    fn moment(&self, instant: Instant) -> clock::Instant;
+}
+
+/// Clocks that are right.
+struct TrueClocks {
+    started: clock::Instant,
+}
+
+impl Clocks for TrueClocks {
+    fn now(&self) -> Now {
+        let nanos = u64::try_from(self.started.elapsed().as_nanos()).expect("centuries pass first");
+        Now { monotonic: Instant::from_nanos(nanos), wall: wall_clock() }
+    }
+
+    fn moment(&self, instant: Instant) -> clock::Instant {
+        self.started + Duration::from_nanos(instant.nanos())
+    }
 }
 
 /// One stream of one connection, while it is open.
@@ -107,26 +145,46 @@ impl Driver {
             links,
             shared,
             logger,
-            started: tokio::time::Instant::now(),
+            clocks: Box::new(TrueClocks { started: clock::Instant::now() }),
             now: Cell::new(None),
             stopping: watch::Sender::new(false),
             streams: Cell::new(0),
             measured: Cell::default(),
             damage: RefCell::default(),
+            watch: None,
         }
+    }
+
+    /// Shows each turn to this from now on.
+    #[must_use]
+    pub fn watched_by(self, watch: Option<Box<dyn Watch>>) -> Self {
+        Self { watch, ..self }
+    }
+
+    /// Tells the time by these clocks from now on.
+    #[must_use]
+    pub fn timed_by(self, clocks: Option<Box<dyn Clocks>>) -> Self {
+        Self { clocks: clocks.unwrap_or(self.clocks), ..self }
     }
 
     /// Turns for ever, or until the disk fails.
     pub async fn run(&self) -> Fault {
         let readiness = self.readiness();
-        let timer = tokio::time::sleep(Duration::ZERO);
+        let timer = clock::sleep(Duration::ZERO);
         let mut timer = std::pin::pin!(timer);
         let mut output = Output::default();
+        let mut passes = 0;
         std::future::poll_fn(|context| {
+            if passes > 1 {
+                passes -= 1;
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             self.wakeup.begin(context);
             clear(readiness.as_ref(), context);
             match self.turn(&mut output) {
-                Ok(()) => {
+                Ok(sent) => {
+                    passes = self.start_disk(sent, context);
                     self.set_timer(timer.as_mut(), context);
                     Poll::Pending
                 }
@@ -147,31 +205,48 @@ impl Driver {
         Some(watched.expect("the reactor takes one more descriptor"))
     }
 
-    fn turn(&self, output: &mut Output) -> Result<(), Fault> {
+    /// Begins what a turn has asked of the disk. Frames that it has sent go first: to begin a write
+    /// takes as long as to send one, and a commit waits for the others' disks rather than for this
+    /// one. Gives in how many passes the loop turns next, and so begins what has waited.
+    fn start_disk(&self, sent: bool, context: &Context<'_>) -> u32 {
+        if sent {
+            context.waker().wake_by_ref();
+            return PASSES_BEFORE_DISK;
+        }
+        self.engine.borrow().start_disk();
+        0
+    }
+
+    /// Whether it has sent frames to other nodes.
+    fn turn(&self, output: &mut Output) -> Result<bool, Fault> {
         let now = self.now();
         let mut engine = self.engine.borrow_mut();
         let result = engine.turn(now, output);
         self.now.set(None);
+        if let Some(watch) = &self.watch {
+            watch.turned(&engine, output);
+        }
         self.shared.health.beat();
         let (_, end) = engine.committed();
         let leader = Self::leader_of(&engine);
+        let sent = !output.sends.is_empty();
         self.deliver(now, engine.epoch().get(), output);
         self.leader.send_if_modified(|known| std::mem::replace(known, leader) != leader);
         self.end.send_if_modified(|known| std::mem::replace(known, end) != end);
         self.measure(&engine, now);
-        result
+        result.map(|()| sent)
     }
 
     fn set_timer(&self, mut timer: Pin<&mut Sleep>, context: &mut Context<'_>) {
         let engine = self.engine.borrow();
+        // A disk without a descriptor wakes the loop by itself.
+        engine.io().with_disk(|disk| disk.wake_when_ready(context.waker()));
         if engine.wants_turn() {
             context.waker().wake_by_ref();
             return;
         }
-        let pulse = tokio::time::Instant::now() + PULSE;
-        let wanted = engine
-            .next_timer()
-            .map_or(pulse, |at| pulse.min(self.started + Duration::from_nanos(at.nanos())));
+        let pulse = clock::Instant::now() + PULSE;
+        let wanted = engine.next_timer().map_or(pulse, |at| pulse.min(self.clocks.moment(at)));
         // Resetting costs more than waking once too often.
         if timer.is_elapsed() || wanted < timer.deadline() {
             timer.as_mut().reset(wanted);
@@ -237,8 +312,7 @@ impl Driver {
         if let Some(now) = self.now.get() {
             return now;
         }
-        let nanos = u64::try_from(self.started.elapsed().as_nanos()).expect("centuries pass first");
-        let now = Now { monotonic: Instant::from_nanos(nanos), wall: wall_clock() };
+        let now = self.clocks.now();
         self.now.set(Some(now));
         now
     }
@@ -374,13 +448,13 @@ impl Driver {
     /// under way are answered and all streams have ended, or `patience` is over. The loop must go on
     /// meanwhile.
     pub async fn stop(&self, patience: Duration) {
-        let deadline = tokio::time::Instant::now() + patience;
+        let deadline = clock::Instant::now() + patience;
         // Where nobody takes over there is an election, as if the node had failed.
-        let _elapsed = tokio::time::timeout_at(deadline, self.hand_over()).await;
+        let _elapsed = clock::timeout_at(deadline, self.hand_over()).await;
         self.stopping.send_replace(true);
         self.shared.health.enter(Phase::Stopping);
-        while self.streams.get() > 0 && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(STOP_POLL).await;
+        while self.streams.get() > 0 && clock::Instant::now() < deadline {
+            clock::sleep(STOP_POLL).await;
         }
     }
 

@@ -162,7 +162,8 @@ impl Engine {
         })
     }
 
-    /// Takes in what the disk has done, ends the core's turn, and carries out its effects.
+    /// Takes in what the disk has done, ends the core's turn, and carries out its effects. What that
+    /// asks of the disk is begun by [`Engine::start_disk`], or by the next turn.
     ///
     /// # Errors
     ///
@@ -177,6 +178,11 @@ impl Engine {
             self.give_up(now, output);
         }
         result
+    }
+
+    /// Begins what the last turn has asked of the disk.
+    pub fn start_disk(&self) {
+        self.io.turn();
     }
 
     /// The node is about to stop: somebody else must lead, and clients are told what is known.
@@ -328,7 +334,6 @@ impl Engine {
         if !self.effects.is_empty() {
             self.woken.0.store(true, Ordering::Relaxed);
         }
-        self.io.turn();
         Ok(())
     }
 

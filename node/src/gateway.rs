@@ -15,10 +15,10 @@ use std::time::Duration;
 
 use quinn::{Connection, ReadError, RecvStream, SendStream, VarInt};
 use quorate_core::request::Rejection;
+use quorate_net::clock::timeout;
 use quorate_net::frame::WireError;
 use quorate_net::receive::{FrameReceiver, ReceiveError};
 use quorate_net::wire::{ErrorCode, Kind, Reply, Request};
-use tokio::time::timeout;
 
 use crate::driver::Driver;
 use crate::logger::Fields;

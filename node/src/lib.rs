@@ -9,6 +9,5 @@ pub mod gateway;
 pub mod listener;
 pub mod logger;
 pub mod peers;
-pub(crate) mod random;
 pub(crate) mod rfc3339;
 pub mod serve;

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use quinn::{Connection, Endpoint, Incoming, VarInt};
 use quorate_core::member::MEMBERS_MAX;
+use quorate_net::clock::timeout;
 use quorate_net::peer::{Caller, PeerRefusal, accept_failure, caller};
-use tokio::time::timeout;
 
 use crate::admin::{Phase, Shared};
 use crate::config::Config;

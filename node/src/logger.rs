@@ -3,21 +3,26 @@
 //! Text for people, JSON for collectors; both have the same parts: time, level, a stable name of
 //! what happened, a sentence, and named values.
 
-use std::fmt::{Display, Write as _};
+use std::fmt::{self, Debug, Display, Write as _};
 use std::io::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use quorate_core::time::Created;
+use quorate_net::environment;
 
 use crate::config::{LogFormat, LogLevel};
 use crate::rfc3339::Rfc3339;
 
 /// Writes log lines.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Logger {
     level: LogLevel,
     format: LogFormat,
+    sink: Sink,
 }
+
+/// Takes a line.
+type Sink = &'static (dyn Fn(&str) + Sync);
 
 /// Named values of a line.
 pub type Fields<'a> = &'a [(&'a str, &'a dyn Display)];
@@ -26,7 +31,13 @@ impl Logger {
     /// - `level`: the least important lines that are written
     #[must_use]
     pub const fn new(level: LogLevel, format: LogFormat) -> Self {
-        Self { level, format }
+        Self { level, format, sink: &standard_error }
+    }
+
+    /// The same, but its lines go there.
+    #[must_use]
+    pub const fn into_sink(self, sink: Sink) -> Self {
+        Self { sink, ..self }
     }
 
     /// The node stops, or can't do its work.
@@ -57,15 +68,25 @@ impl Logger {
             LogFormat::Text => text(level, event, sentence, fields),
             LogFormat::Json => json(level, event, sentence, fields),
         };
-        // Where standard error is gone there is nobody left to tell.
-        let _gone = std::io::stderr().write_all(line.as_bytes());
+        (self.sink)(&line);
     }
+}
+
+impl Debug for Logger {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Logger").field("level", &self.level).finish_non_exhaustive()
+    }
+}
+
+fn standard_error(line: &str) {
+    // Where standard error is gone there is nobody left to tell.
+    let _gone = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// The wall clock, as events are stamped with it.
 #[must_use]
 pub fn wall_clock() -> Created {
-    created(SystemTime::now())
+    created(environment::wall_clock())
 }
 
 /// A time of the system, as events are stamped.

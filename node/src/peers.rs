@@ -40,7 +40,7 @@ use self::roster::{Roster, impossible, too_many};
 use crate::admin::{Phase, Shared};
 use crate::driver::Driver;
 use crate::logger::{Fields, Logger};
-use crate::random::random;
+use quorate_net::environment::random;
 
 pub use self::link::{CLOSE_REFUSED, Inbound};
 pub use self::links::Links;

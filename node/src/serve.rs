@@ -1,35 +1,32 @@
 //! `quorate serve`: how a node starts, and how it stops, each in one function.
 
 mod data;
+mod machine;
 mod opening;
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use quinn::Endpoint;
 use quorate_net::identity::{Identity, IdentityError, Renewal, host_name};
-use quorate_net::{Credentials, PeerConnector, Reload, endpoint, trust};
+use quorate_net::{Credentials, Reload, clock, endpoint, environment, trust};
 use quorate_storage::data_folder::{DataFolder, DataFolderError};
-use quorate_storage::disk::DiskError;
-use quorate_storage::superblock;
+use quorate_storage::disk::{DiskError, probe};
+use quorate_storage::io::Io;
 use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
 
-use self::data::{Data, Standing};
-use self::opening::open_engine;
 use crate::admin::{AdminServer, Shared, http};
 use crate::config::Config;
-use crate::driver::Driver;
 use crate::engine::{Engine, Fault, OpenError};
-use crate::gateway;
-use crate::listener::Listener;
 use crate::logger::{Fields, Logger, created};
-use crate::peers::{self, Inbound, Links, Peers};
+use crate::peers;
 use crate::rfc3339::Rfc3339;
 
 pub use self::data::FolderMismatch;
+pub use self::machine::{Machine, run};
 
 /// How often a node looks for renewed certificates.
 const RENEWAL_LOOK: Duration = Duration::from_secs(5);
@@ -114,42 +111,33 @@ pub fn serve(config: Config, stop_with_stdin: bool) -> Result<(), ServeError> {
         endpoint::listen(address, &credentials)?
     };
     let admin = start_admin(&config, tcp, &credentials, &shared)?;
-    let data = Data::open(&config, folder.path(), &logger)?;
-    let (links, peers) = other_nodes(&config, &data, address, &quic, &credentials, &shared, logger);
-    let listener = Listener::new(&config, Arc::clone(&shared), logger, peers.clone());
-    let _accepting = runtime.spawn_local(Rc::clone(&listener).run(quic.clone()));
+    let (disk, report) = probe::open_disk(folder.path(), config.disk).map_err(ServeError::Disk)?;
     let _renewing = runtime.spawn_local(renew(credentials.clone(), logger));
-    let mut stop = Box::pin(wait_for_stop(stop_with_stdin, logger));
-
-    let identity = match (&data.standing, &peers) {
-        (Standing::Founded(identity), _) => Some(**identity),
-        (Standing::New(_), None) => Some(data.alone()),
-        (Standing::New(_), Some(peers)) => {
-            announce(address, &data, &credentials, &logger);
-            runtime.block_on(wait_for_group(peers, &data, &mut stop))?
-        }
+    let machine = Machine {
+        data: folder.path().to_owned(),
+        io: Io::new(disk),
+        report,
+        endpoint: quic,
+        address,
+        announce: announcement(address, folder.path(), &credentials, logger),
+        credentials,
+        shared,
+        logger,
+        watch: None,
+        clocks: None,
+        mutant: None,
     };
-    let Some(identity) = identity else {
-        runtime.block_on(farewell(&quic));
-        return stopped(admin, folder, logger);
-    };
-    let (engine, recovered) = open_engine(&config, &data, identity, &shared, &logger)?;
-    if matches!(data.standing, Standing::Founded(_)) || peers.is_none() {
-        announce(address, &data, &credentials, &logger);
-    }
-    let patience = Duration::from_millis(config.shutdown_timeout_ms.into());
-    let identity = recovered.identity;
-    let driver = Rc::new(Driver::new(engine, identity, config, shared, logger, links));
-    listener.serve_clients(Rc::clone(&driver));
-    let ran = runtime.block_on(run(&driver, peers.as_ref(), quic, stop, patience));
+    let stop = wait_for_stop(stop_with_stdin, logger);
+    let ran = runtime.block_on(run(config, machine, stop));
     // With them go all that hold the driver.
-    drop((runtime, listener));
-    let closed = match (ran, Rc::try_unwrap(driver)) {
-        (Err(fault), _) => Err(fault),
-        (Ok(()), Ok(driver)) => close(driver.into_engine()),
-        (Ok(()), Err(_)) => unreachable!("nobody is left who could hold the driver"),
-    };
-    closed.and_then(|()| stopped(admin, folder, logger))
+    drop(runtime);
+    if let Some(driver) = ran? {
+        match Rc::try_unwrap(driver) {
+            Ok(driver) => close(driver.into_engine())?,
+            Err(_) => unreachable!("nobody is left who could hold the driver"),
+        }
+    }
+    stopped(admin, folder, logger)
 }
 
 /// The last steps of a node that stops in good order.
@@ -161,72 +149,25 @@ fn stopped(admin: AdminServer, folder: DataFolder, logger: Logger) -> Result<(),
 }
 
 /// Tells people and local clients where the node is.
-fn announce(address: SocketAddr, data: &Data, credentials: &Credentials, logger: &Logger) {
-    publish(address, &credentials.identity(), logger);
-    let fields: Fields<'_> = &[("address", &address), ("data", &data.path.display())];
-    logger.info("listening", "QUIC on UDP and HTTP on TCP", fields);
-}
-
-/// The other nodes, where there are any, and the links to them.
-fn other_nodes(
-    config: &Config,
-    data: &Data,
+fn announcement(
     address: SocketAddr,
-    quic: &Endpoint,
+    data: &Path,
     credentials: &Credentials,
-    shared: &Arc<Shared>,
     logger: Logger,
-) -> (Rc<Links>, Option<Rc<Peers>>) {
-    let links = Rc::<Links>::default();
-    let advertised = config.advertised(address);
-    if config.voters() == 1 {
-        links.set_address(data::ALONE, &advertised);
-        return (links, None);
-    }
-    let settings = peers::Settings {
-        node: config.node,
-        zone: config.zone,
-        disk: data.disk(),
-        voters: config.voters(),
-        address: advertised,
-        join: config.join.clone(),
-        segment_bytes: config.segment_bytes,
-        message_bytes_target: config.limits().message_bytes_target,
-        hello_timeout: Duration::from_millis(config.hello_timeout_ms.into()),
-    };
-    let parts = peers::Parts {
-        endpoint: quic.clone(),
-        connector: PeerConnector::new(credentials),
-        links: Rc::clone(&links),
-        shared: Arc::clone(shared),
-        logger,
-        make_durable: data.make_durable(),
-    };
-    (links, Some(Peers::new(settings, data.group(), parts)))
-}
-
-/// Looks for the other nodes until the node is one of a group; `None` where it is told to stop.
-async fn wait_for_group(
-    peers: &Rc<Peers>,
-    data: &Data,
-    stop: impl Future<Output = Result<(), ServeError>>,
-) -> Result<Option<superblock::Identity>, ServeError> {
-    peers.start();
-    tokio::select! {
-        stopped = stop => stopped.map(|()| None),
-        refusal = peers.doubled() => Err(ServeError::Doubled(refusal)),
-        founding = peers.founded() => {
-            founding.map_err(OpenError::Superblock)?;
-            Ok(Some(data.identity()?))
-        }
-    }
+) -> Box<dyn Fn()> {
+    let (data, credentials) = (data.to_owned(), credentials.clone());
+    Box::new(move || {
+        publish(address, &credentials.identity(), &logger);
+        let fields: Fields<'_> = &[("address", &address), ("data", &data.display())];
+        logger.info("listening", "QUIC on UDP and HTTP on TCP", fields);
+    })
 }
 
 /// Takes up renewed certificates.
 async fn renew(credentials: Credentials, logger: Logger) {
     loop {
-        tokio::time::sleep(RENEWAL_LOOK).await;
-        match credentials.reload(SystemTime::now()) {
+        clock::sleep(RENEWAL_LOOK).await;
+        match credentials.reload(environment::wall_clock()) {
             Reload::Unchanged | Reload::Settling => {}
             Reload::Renewed { expires } => {
                 let sentence = "the node shows a new certificate from now on";
@@ -240,50 +181,6 @@ async fn renew(credentials: Credentials, logger: Logger) {
             }
         }
     }
-}
-
-/// Serves until it is told to stop; then no more calls are taken, those under way are answered, and
-/// the clients are told.
-async fn run(
-    driver: &Rc<Driver>,
-    peers: Option<&Rc<Peers>>,
-    quic: Endpoint,
-    stop: impl Future<Output = Result<(), ServeError>>,
-    patience: Duration,
-) -> Result<(), ServeError> {
-    let looping = Rc::clone(driver);
-    let looping = tokio::task::spawn_local(async move { looping.run().await });
-    if let Some(peers) = peers {
-        let inbound: Rc<dyn Inbound> = Rc::clone(driver) as Rc<dyn Inbound>;
-        peers.attach(&inbound);
-        peers.start();
-    }
-    let doubled = async {
-        match peers {
-            Some(peers) => peers.doubled().await,
-            None => std::future::pending().await,
-        }
-    };
-    let serving = async {
-        stop.await?;
-        driver.stop(patience).await;
-        Ok(())
-    };
-    let ended = tokio::select! {
-        biased;
-        fault = looping => Err(fault.expect("the loop does not panic").into()),
-        refusal = doubled => Err(ServeError::Doubled(refusal)),
-        ended = serving => ended,
-    };
-    farewell(&quic).await;
-    ended
-}
-
-/// Tells everybody that the node is gone.
-async fn farewell(quic: &Endpoint) {
-    quic.close(gateway::CLOSE_STOPPING, b"the node is stopping");
-    // Whoever does not answer the farewell is gone.
-    let _idle = tokio::time::timeout(Duration::from_millis(500), quic.wait_idle()).await;
 }
 
 fn close(engine: Engine) -> Result<(), ServeError> {
@@ -317,7 +214,7 @@ async fn stdin_ends() {
 }
 
 fn identity(config: &Config, folder: &DataFolder, logger: &Logger) -> Result<Identity, ServeError> {
-    let now = SystemTime::now();
+    let now = environment::wall_clock();
     if let Some(certs) = &config.certs {
         let authority = config.ca.clone().unwrap_or_else(|| certs.join("ca.pem"));
         let (certificate, key) = (certs.join("node.pem"), certs.join("node.key"));

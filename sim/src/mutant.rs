@@ -31,11 +31,13 @@ pub enum Mutant {
     ForgottenIds,
     /// A lost connection is told to the application as a refusal.
     CrashIsRefusal,
+    /// A record that fails its checksum at a start is cut off, and so is all behind it.
+    CutsRot,
 }
 
 impl Mutant {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::EarlyAcknowledgement,
         Self::SilentWriteFailure,
         Self::ForgottenSync,
@@ -43,6 +45,7 @@ impl Mutant {
         Self::IgnoredExpectation,
         Self::ForgottenIds,
         Self::CrashIsRefusal,
+        Self::CutsRot,
     ];
 
     /// The first of so many seeds under which the oracle notices the mistake.

@@ -22,6 +22,9 @@ pub struct Plan {
     pub full_disk: u32,
     /// Nothing completes for a while.
     pub stall: u32,
+    /// The process ends, and a bit of a record flips before it comes back. Somebody puts it right
+    /// once the start was refused.
+    pub rot: u32,
 }
 
 impl Plan {
@@ -35,6 +38,7 @@ impl Plan {
         failed_sync: 0,
         full_disk: 0,
         stall: 0,
+        rot: 0,
     };
 
     /// The plan of this seed.
@@ -51,6 +55,7 @@ impl Plan {
             failed_sync: rate([60, 150]),
             full_disk: rate([60, 150]),
             stall: rate([20, 60]),
+            rot: rate([40, 120]),
         }
     }
 }

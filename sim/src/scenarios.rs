@@ -1,11 +1,16 @@
 //! Seeds that once broke a promise. They are run for ever, before all others.
 
 /// Each with what went wrong.
-pub const REMEMBERED: [(u64, &str); 3] = [
+pub const REMEMBERED: [(u64, &str); 4] = [
     (
         1_795_461_536_811_660_367,
         "a delete with an exact revision, sent again after its id was forgotten, was done twice",
     ),
     (4245, "a leader that was deposed without knowing it refused by a state that was long gone"),
     (10_757, "an append that expects no stream was written again after the stream was deleted"),
+    (
+        38_166,
+        "a start carried out a truncation on the word of a stamp that was not durable, lost power, \
+         and then missed what it had removed",
+    ),
 ];

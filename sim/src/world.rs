@@ -7,6 +7,7 @@
 
 mod end;
 mod faults;
+mod rot;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -23,6 +24,7 @@ use crate::mutant::Mutant;
 use crate::plan::Plan;
 use crate::trace::Trace;
 use crate::workload::Workload;
+use rot::Rot;
 
 /// A step is at most this long, but for some, so that stamps and retries have their time.
 const STEP_NANOS_MAX: u64 = 3_000_000;
@@ -45,6 +47,8 @@ pub struct Summary {
     pub crashes: u32,
     /// Times at which the node stopped because its disk failed.
     pub stops: u32,
+    /// Starts that were refused because of a bit that had flipped.
+    pub refused_starts: u32,
     /// Events in the log.
     pub events: usize,
 }
@@ -52,22 +56,24 @@ pub struct Summary {
 impl AddAssign for Summary {
     /// Sums all but the hash, which is that of one run.
     fn add_assign(&mut self, other: Self) {
-        let Self { hash: _, attempts, acknowledged, crashes, stops, events } = other;
+        let Self { hash: _, attempts, acknowledged, crashes, stops, refused_starts, events } =
+            other;
         self.attempts += attempts;
         self.acknowledged += acknowledged;
         self.crashes += crashes;
         self.stops += stops;
+        self.refused_starts += refused_starts;
         self.events += events;
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { hash: _, attempts, acknowledged, crashes, stops, events } = self;
+        let Self { hash: _, attempts, acknowledged, crashes, stops, refused_starts, events } = self;
         write!(
             out,
             "{attempts} attempts, {acknowledged} acknowledged, {events} events, {crashes} ends of \
-             the process, {stops} of them for a failed disk"
+             the process, {stops} of them for a failed disk, {refused_starts} refused starts"
         )
     }
 }
@@ -139,6 +145,7 @@ struct World {
     acknowledged: Position,
     full_until: Moment,
     stalled_until: Moment,
+    rot: Rot,
     crashes: u32,
     stops: u32,
     trace: Trace,
@@ -166,6 +173,7 @@ impl World {
             acknowledged: Position::START,
             full_until: 0,
             stalled_until: 0,
+            rot: Rot::new(seed),
             crashes: 0,
             stops: 0,
             trace: Trace::new(prints),
@@ -248,6 +256,7 @@ impl World {
     fn turn(&mut self) -> Result<(), Violation> {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let turned = engine.turn(self.now, &mut self.output);
+        engine.start_disk();
         engine.check();
         let mut replies = std::mem::take(&mut self.output.replies);
         if self.mutant == Some(Mutant::SwappedReplies)
@@ -353,6 +362,7 @@ mod tests {
         }
         assert!(total.crashes > 30, "there are crashes: {total}");
         assert!(total.stops > 5, "there are failed disks: {total}");
+        assert!(total.refused_starts > 5, "there is rot: {total}");
     }
 
     #[test]

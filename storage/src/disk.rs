@@ -12,6 +12,7 @@ pub mod uring;
 
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::task::Waker;
 
 use crate::buffer::AlignedBuffer;
 
@@ -200,6 +201,9 @@ pub trait Disk {
     /// Becomes readable when something may have completed; `None` for a simulated disk. An event
     /// loop that watches it (a clone of it) edge-triggered clears it before it reaps.
     fn readiness(&self) -> Option<BorrowedFd<'_>>;
+
+    /// Wakes this when something may have completed, where [`Disk::readiness`] has nothing to watch.
+    fn wake_when_ready(&mut self, _waker: &Waker) {}
 
     /// Which implementation it is.
     fn kind(&self) -> DiskKind;

@@ -10,6 +10,7 @@ mod promises;
 mod protocol;
 mod rust;
 mod size;
+mod surroundings;
 
 use std::io;
 use std::path::Path;
@@ -18,12 +19,13 @@ use crate::tree::{Finding, Tree};
 
 type Rule = fn(&Tree) -> Vec<Finding>;
 
-const RULES: [(&str, Rule); 10] = [
+const RULES: [(&str, Rule); 11] = [
     ("layers", layers::check),
     ("core is pure", layers::check_core),
     ("rust", rust::check),
     ("names", names::check),
     ("size", size::check),
+    ("surroundings", surroundings::check),
     ("links", links::check),
     ("lockfile", lockfile::check),
     ("promises", promises::check),

@@ -103,6 +103,13 @@ pub(super) fn print_runs(runs: &Runs) {
         let rtt = runs.median(|run| run.load.floor.udp_rtt_us).unwrap_or_default();
         let write = runs.median(|run| run.load.floor.durable_write_us).unwrap_or_default();
         println!("floor   {floor:.0} us = 2 x UDP round trip {rtt:.0} + durable write {write:.0}");
+        let second = runs.median(|run| run.load.floor.second_of_three_us).unwrap_or_default();
+        let ratio = runs.median(|run| run.by_shared_floor()).unwrap_or_default();
+        println!(
+            "        with one disk for three nodes {:.0} us: two of three writes at once {second:.0}; \
+             p50 {ratio:.2} x that",
+            2.0 * rtt + second
+        );
     }
     if let Some(rate) = runs.median(|run| run.load.appends_per_s) {
         println!("rate    {rate:.0} durable appends/s");

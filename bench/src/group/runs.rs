@@ -75,6 +75,11 @@ impl Run {
     pub(super) fn by_floor(&self) -> f64 {
         self.load.response.p50 / self.load.floor.group_us()
     }
+
+    /// The median append in floors of a group that shares one disk.
+    pub(super) fn by_shared_floor(&self) -> f64 {
+        self.load.response.p50 / self.load.floor.shared_group_us()
+    }
 }
 
 fn floor(data: &Path) -> Result<Floor, String> {

@@ -31,6 +31,8 @@ pub(crate) struct Disk {
     pub(crate) hard_state_under_way: Option<HardState>,
     pub(crate) log: Vec<Slot>,
     pub(crate) truncation: Option<Truncation>,
+    /// A write has failed: what it says is done from then on is not, as after a failed fsync.
+    pub(crate) failed: bool,
 }
 
 impl Disk {
@@ -45,8 +47,11 @@ impl Disk {
     }
 
     pub(crate) fn finish_hard_state(&mut self) -> HardState {
-        self.hard_state = self.hard_state_under_way.take().expect("it was asked for");
-        self.hard_state
+        let state = self.hard_state_under_way.take().expect("it was asked for");
+        if !self.failed {
+            self.hard_state = state;
+        }
+        state
     }
 
     pub(crate) fn write(&mut self, header: &EntryHeader, body: &[u8]) {
@@ -59,7 +64,7 @@ impl Disk {
     /// The write of an entry ends. Gives the entry's epoch.
     pub(crate) fn finish(&mut self, index: LogIndex) -> Epoch {
         let slot = &mut self.log[place(index)];
-        slot.done = true;
+        slot.done = !self.failed;
         slot.header.epoch
     }
 
@@ -125,6 +130,7 @@ impl Disk {
         for slot in &mut self.log {
             slot.done = true;
         }
+        self.failed = false;
     }
 }
 

@@ -13,6 +13,7 @@ use quorate_core::id::{
 use quorate_core::input::{Boot, LoadedHead, Voter};
 use quorate_core::log::entry::{EntryHeader, EntryKind, LogId};
 use quorate_core::message::Message;
+use quorate_core::mutant::Mutant;
 use quorate_core::request::{Change, Consistency, Expected, Proposal};
 use quorate_core::time::{Instant, Now};
 use quorate_core::timing::Timing;
@@ -89,6 +90,8 @@ pub(crate) struct Group {
     pub(crate) draws: bool,
     /// Whether to print each step.
     pub(crate) trace: bool,
+    /// What the replicas do wrong, on purpose.
+    pub(crate) mutant: Option<Mutant>,
 }
 
 /// A node by its number: 1, 2, 3 …
@@ -125,16 +128,21 @@ impl Group {
             may_halt: false,
             draws: true,
             trace: false,
+            mutant: None,
         }
     }
 
     /// The same, started, with links between all of them.
     pub(crate) fn started(ranks: &[u32], limits: Limits, timing: Timing) -> Self {
         let mut group = Self::new(ranks, limits, timing);
-        for id in group.ids() {
-            group.boot(id);
-        }
+        group.boot_all();
         group
+    }
+
+    pub(crate) fn boot_all(&mut self) {
+        for id in self.ids() {
+            self.boot(id);
+        }
     }
 
     pub(crate) fn ids(&self) -> Vec<NodeId> {
@@ -240,8 +248,9 @@ impl Group {
     pub(crate) fn boot(&mut self, id: NodeId) -> Vec<Effect> {
         let voters = self.voters.clone();
         let (limits, timing, draws) = (self.limits, self.timing, self.draws);
+        let mutant = self.mutant;
         let it = self.node_mut(id);
-        it.replica = Replica::new(limits);
+        it.replica = Replica::with_mutant(limits, mutant);
         it.boots += 1;
         it.jobs.clear();
         it.running = true;
@@ -283,6 +292,12 @@ impl Group {
         it.running = false;
         it.disk.crash(keeps);
         it.jobs.clear();
+    }
+
+    /// A write of a node has failed, and nothing more becomes durable there.
+    pub(crate) fn fail_disk(&mut self, id: NodeId) -> Vec<Effect> {
+        self.node_mut(id).disk.failed = true;
+        self.step(id, Input::DiskFailed)
     }
 
     /// A message arrives.

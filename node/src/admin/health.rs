@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use quorate_net::clock::Instant;
 
 /// A loop that has not turned for this long is stuck.
 pub const STUCK_AFTER: Duration = Duration::from_secs(10);

@@ -84,6 +84,7 @@ impl Options {
 pub(super) async fn connect(options: &Options) -> Result<Client, Failure> {
     let client_options = ClientOptions {
         ca: options.ca.clone(),
+        trust: None,
         deadline: options.deadline(),
         connect_deadline: options.deadline(),
         name: concat!("quorate/", env!("CARGO_PKG_VERSION")).to_owned(),

@@ -141,6 +141,7 @@ pub(super) async fn serve(
     });
     receive.set_payload_bytes_max(driver.config().append_bytes_max);
     let ended = tokio::select! {
+        biased;
         ended = calls(&driver, &outbox, &mut receive) => ended,
         () = driver.stopping() => Ended::Stopping,
         () = tell_leader(&driver, &outbox) => unreachable!("the driver outlives its sessions"),

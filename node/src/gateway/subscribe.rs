@@ -178,6 +178,7 @@ impl Follower<'_> {
     /// Waits for more to be committed; false where the subscriber is gone.
     async fn wait(&mut self) -> bool {
         tokio::select! {
+            biased;
             changed = self.ends.changed() => changed.is_ok(),
             () = self.driver.stopping() => true,
             _ = self.send.stopped() => false,

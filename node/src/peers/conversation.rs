@@ -9,11 +9,11 @@ use std::time::Duration;
 use quinn::Connection;
 use quorate_core::id::NodeId;
 use quorate_core::member::Name;
+use quorate_net::clock::timeout;
 use quorate_net::wire::peer::{
     Founding, Lane, MESSAGE_BYTES_MAX, PeerHello, PeerMessage, entries_payload_bytes_max,
 };
 use quorate_net::{Frame, WireError};
-use tokio::time::timeout;
 
 use super::Peers;
 use super::hello::{Relation, check_member, check_same, judge};
@@ -207,6 +207,7 @@ impl Peers {
                 Some(Err(_)) => return Ok(Ended::Lost),
             }
             let heard = tokio::select! {
+                biased;
                 heard = control.hear() => heard,
                 changed = group.changed() => {
                     changed.expect("this node holds the other side");
@@ -285,6 +286,7 @@ impl Peers {
     ) -> Ended {
         let mut attached = self.inbound.subscribe();
         let inbound = tokio::select! {
+            biased;
             inbound = attached.wait_for(Option::is_some) => inbound.ok().and_then(|it| it.clone()),
             _closed = connection.closed() => None,
         };

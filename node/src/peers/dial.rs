@@ -1,13 +1,13 @@
 //! How nodes find each other: every address is dialled until it is known who is there, and then by
 //! one of the two only.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use quorate_core::member::{MEMBERS_MAX, Name};
+use quorate_net::clock::{Instant, sleep, timeout};
+use quorate_net::environment;
 use quorate_net::{ConnectError, PeerConnector};
-use tokio::time::{Instant, sleep, timeout};
 
 use super::Peers;
 use super::conversation::Ended;
@@ -56,6 +56,7 @@ impl Peers {
                 Ended::Again => pause = PAUSE_FIRST,
                 Ended::Lost | Ended::Linked => {
                     tokio::select! {
+                        biased;
                         () = sleep(pause) => {}
                         () = self.nudge.notified() => {}
                     }
@@ -89,8 +90,10 @@ impl Peers {
 
     async fn connect(&self, address: &str) -> Result<(quinn::Connection, Name), DialError> {
         // The name may lead elsewhere by now.
-        let found = tokio::net::lookup_host(address).await.map_err(DialError::Resolve)?;
-        let found: Vec<SocketAddr> = found.collect();
+        let port = address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let port = port.ok_or(DialError::Nowhere)?;
+        let found = environment::resolve(host_of(address), port).await;
+        let found = found.map_err(DialError::Resolve)?;
         let connector: &PeerConnector = &self.connector;
         let mut failed = DialError::Nowhere;
         for remote in found {

@@ -11,11 +11,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::{Connection, RecvStream, SendStream, VarInt};
 use quorate_core::id::NodeId;
+use quorate_net::clock::Instant;
 use quorate_net::receive::{FrameReceiver, ReceiveError};
 use quorate_net::wire::peer::{Lane, PeerMessage};
 use quorate_net::{Frame, WireError};
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 use super::outbox::{Full, Outbox};
 

@@ -6,7 +6,7 @@ use quorate_core::id::{ClusterId, DiskId, GroupId, Lineage, NodeId};
 use quorate_core::log::entry::LogId;
 use quorate_core::member::{Member, Members, Name};
 use quorate_net::wire::peer::Founding;
-use quorate_storage::disk::probe::{self, DiskReport};
+use quorate_storage::disk::probe::DiskReport;
 use quorate_storage::io::Io;
 use quorate_storage::superblock::{Identity, Superblock, SuperblockError, read_or_make_disk_id};
 
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::engine::OpenError;
 use crate::logger::Logger;
 use crate::peers::MakeDurable;
-use crate::random::random;
+use quorate_net::environment::random;
 
 /// Why a folder is not the one to start this node with.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,13 +89,17 @@ pub(super) struct Data {
 }
 
 impl Data {
-    /// Opens the disk, and looks what the folder belongs to.
-    pub(super) fn open(config: &Config, path: &Path, logger: &Logger) -> Result<Self, ServeError> {
-        let (disk, report) = probe::open_disk(path, config.disk).map_err(ServeError::Disk)?;
+    /// Looks what the folder belongs to.
+    pub(super) fn open(
+        config: &Config,
+        path: &Path,
+        io: Io,
+        report: DiskReport,
+        logger: &Logger,
+    ) -> Result<Self, ServeError> {
         for warning in report.warnings() {
             logger.warn("disk", &warning, &[]);
         }
-        let io = Io::new(disk);
         let standing = match io.block_on(Superblock::examine(&io)) {
             Ok((state, _)) => Standing::Founded(Box::new(state.identity)),
             Err(SuperblockError::Missing) => {

@@ -1,8 +1,10 @@
 //! From a data folder that belongs to a group to an engine that is open.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use quorate_core::mutant::Mutant;
 use quorate_core::time::{self, Now};
+use quorate_net::clock::Instant;
 use quorate_storage::index::IndexLimits;
 use quorate_storage::read::ReadLimits;
 use quorate_storage::superblock::Identity;
@@ -13,7 +15,7 @@ use crate::config::Config;
 use crate::driver::disk_name;
 use crate::engine::{Engine, EngineOptions, OpenError, Recovered};
 use crate::logger::{Fields, Logger, wall_clock};
-use crate::random::random;
+use quorate_net::environment::random;
 
 /// Opens the engine on a folder, and tells what it found.
 ///
@@ -22,6 +24,7 @@ pub(super) fn open_engine(
     config: &Config,
     data: &Data,
     founding: Identity,
+    mutant: Option<Mutant>,
     shared: &Shared,
     logger: &Logger,
 ) -> Result<(Engine, Recovered), OpenError> {
@@ -42,7 +45,7 @@ pub(super) fn open_engine(
         scrub_bytes_per_s: config.scrub_bytes_per_s.into(),
         founding,
         seed: random(),
-        mutant: None,
+        mutant,
     };
     let now = Now { monotonic: time::Instant::START, wall: wall_clock() };
     let (engine, recovered) = io.block_on(Engine::open(io.clone(), now, options))?;

@@ -91,6 +91,7 @@ impl World {
     pub(crate) fn turn(&mut self) -> Result<(), Broken> {
         self.nanos += 1_000_000;
         let turned = self.engine.turn(now(self.nanos), &mut self.output);
+        self.engine.start_disk();
         self.engine.check();
         turned.map_err(Broken::Fault)
     }

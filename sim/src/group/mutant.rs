@@ -10,16 +10,6 @@ use crate::world::Failure;
 
 /// Most are noticed much sooner.
 const SEEDS: u64 = 200;
-/// Acknowledgements name an entry by its chain: what else is wrong with one does no harm as long as
-/// that is compared, and hardly any where it is not. A node whose disk has failed has stopped before
-/// it could vote. A leader whose reads could be stale steps down at the first message that tells it so. A log that is ahead of its node's promise is taken for a promise by a start.
-const HARMLESS: [CoreMutant; 5] = [
-    CoreMutant::AcksByIndex,
-    CoreMutant::DropsSession,
-    CoreMutant::ReusesRounds,
-    CoreMutant::VotesAfterFailure,
-    CoreMutant::WritesBeforeEpoch,
-];
 
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,11 +19,11 @@ pub enum GroupMutant {
 }
 
 impl GroupMutant {
-    /// All that must be noticed. The core has some more, whose place other rules guard, too.
+    /// All that seeds notice. The core has some more, which its transcripts play.
     #[must_use]
     pub fn all() -> Vec<Self> {
         let known = CoreMutant::ALL.into_iter();
-        known.filter(|mutant| !HARMLESS.contains(mutant)).map(Self::Core).collect()
+        known.filter(|mutant| !CoreMutant::RARE.contains(mutant)).map(Self::Core).collect()
     }
 
     /// What the core is to do wrong.

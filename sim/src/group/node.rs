@@ -186,6 +186,7 @@ impl Node {
         let clocks = self.clock.at(now);
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let turned = engine.turn(clocks, &mut self.output);
+        engine.start_disk();
         self.turns += 1;
         if self.turns.is_multiple_of(self.setup.check_turns) {
             engine.check();

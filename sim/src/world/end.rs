@@ -32,6 +32,7 @@ impl World {
             acknowledged: self.attempts.iter().filter(is_done).count(),
             crashes: self.crashes,
             stops: self.stops,
+            refused_starts: self.rot.refused_starts(),
             events: log.len(),
         })
     }

@@ -10,10 +10,11 @@ use quorate_node::engine::{Engine, EngineOptions, OpenError};
 use quorate_storage::disk::simulated::{CrashPoint, Fault, Survival};
 use quorate_storage::index::IndexLimits;
 use quorate_storage::io::Io;
+use quorate_storage::log;
 use quorate_storage::read::ReadLimits;
 use quorate_storage::superblock::Identity;
 
-use super::World;
+use super::{World, rot};
 use crate::history::{End, Violation};
 use crate::mutant::{Mutant, MutantDisk};
 
@@ -41,6 +42,12 @@ impl World {
             self.trace.line(format_args!("{} power loss, leaving {survival:?}", self.moment));
             self.end_process();
             self.medium.power_loss_keeping(survival);
+        }
+        if self.rot.comes(plan.rot) {
+            self.end_process();
+            self.medium.restart();
+            self.rot.strike(&self.medium);
+            self.trace.line(format_args!("{} {}", self.moment, self.rot));
         }
         if self.comes(plan.failed_write) {
             self.medium.inject(Fault::FailedWrite);
@@ -117,6 +124,7 @@ impl World {
             self.trace.line(format_args!("{} power loss in recovery", self.moment));
             if opened.is_ok() && !self.medium.has_crashed() {
                 // It was quicker than that; the crash hits whatever comes next.
+                self.rot.heal(&self.medium, false);
                 return Ok(());
             }
             self.engine = None;
@@ -125,8 +133,15 @@ impl World {
         let _before = self.medium.strikes();
         match self.open() {
             Ok(recovered) => {
+                self.rot.heal(&self.medium, false);
                 self.trace.line(format_args!("{} started: {recovered}", self.moment));
                 Ok(())
+            }
+            // Rather that than a log that lacks something.
+            Err(error) if self.rot.is_there() => {
+                self.trace.line(format_args!("{} refused to start: {error}", self.moment));
+                self.rot.heal(&self.medium, true);
+                self.keep_running()
             }
             // A failed write or sync hit the start itself: whoever runs the node tries again.
             Err(error) if !self.medium.strikes().is_empty() => {
@@ -144,6 +159,11 @@ impl World {
         self.medium.release();
         let io = Io::new(Box::new(MutantDisk::new(Box::new(self.medium.disk()), self.mutant)));
         let opened = io.block_on(Engine::open(io.clone(), self.now, self.options()));
+        if let Err(OpenError::Log(log::OpenError::Corrupt(corruption))) = &opened
+            && self.mutant == Some(Mutant::CutsRot)
+        {
+            rot::cut(&self.medium, &io, corruption);
+        }
         self.medium.hold();
         let (engine, recovered) = opened?;
         self.engine = Some(engine);

@@ -247,6 +247,7 @@ async fn finish_truncation(
     let written = end.position.plus(image.written_bytes(end.position));
     check_intent(home, &mut image, &header.start, end)?;
     let stamp_file = StampFile::open(io, home, stamp).await?;
+    stamp_file.confirm().await?;
     let file = |ends: &Ends| removal::File { base: ends.base, bytes: ends.bytes, file: None };
     let (kept, later) = (file(kept), later.iter().map(file).collect());
     let committed = stamp.committed;

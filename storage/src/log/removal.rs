@@ -8,7 +8,7 @@
 //! 3. the later segments, and the sectors behind the end in the segment that is left;
 //! 4. both copies of the stamp again, without the intent.
 //!
-//! A start that finds the intent does the same from step 2 on. Every stamp that claims an entry behind
+//! A start that finds the intent makes sure that it is durable, and does the same from step 2 on. Every stamp that claims an entry behind
 //! the end durable is gone after step 4: those in records and segment headers are removed with them
 //! (a record claims only what comes before it), a footer is zeroed, the stamp file is written twice.
 //! So what is appended later can be torn without looking lost.

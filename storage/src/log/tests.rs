@@ -138,7 +138,12 @@ pub(super) fn replayed(io: &Io, log: &Log, from: Position) -> Result<Vec<Entry>,
 /// A log on a new medium that holds these entries; closed in good order where asked for.
 pub(super) fn filled(entries: &[Entry], closed: bool) -> Medium {
     let medium = Medium::new(1);
-    let io = io(&medium);
+    fill(&medium, entries, closed);
+    medium
+}
+
+pub(super) fn fill(medium: &Medium, entries: &[Entry], closed: bool) {
+    let io = io(medium);
     let (mut log, _) = open(&io).unwrap();
     for entry in entries {
         log.append(&entry.header, &entry.body, LogIndex::ZERO);
@@ -148,5 +153,4 @@ pub(super) fn filled(entries: &[Entry], closed: bool) -> Medium {
         io.block_on(log.close()).unwrap();
     }
     medium.restart();
-    medium
 }

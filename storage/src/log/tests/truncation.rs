@@ -270,6 +270,35 @@ fn a_failed_write_during_a_truncation_ends_the_log() {
     assert_eq!(truncated(&mut log), [0; 0]);
 }
 
+/// The write failed, and yet what it wrote is read, until the power goes.
+#[test]
+fn an_intent_that_a_power_loss_may_take_away_is_made_durable_before_it_is_carried_out() {
+    let all = entries(&SIZES);
+    let mut truncated_starts = 0;
+    for seed in 0..8 {
+        for change in 1..24 {
+            let medium = Medium::with_faults(seed, FaultPlan::NONE);
+            fill(&medium, &all, true);
+            let first = io(&medium);
+            let (mut log, _) = open(&first).unwrap();
+            settle(&first, &mut log, 0).unwrap();
+            log.truncate(end_of(&all, 3));
+            medium.inject(Fault::FailedWrite);
+            settle(&first, &mut log, 0).unwrap_err();
+            drop((log, first));
+            medium.restart();
+            medium.crash_at(CrashPoint::Submitted(medium.changes_completed() + change));
+            let second = io(&medium);
+            let was_truncated = open(&second).is_ok_and(|(_, found)| found.truncated.is_some());
+            truncated_starts += u32::from(was_truncated);
+            drop(second);
+            let (found, _) = found_after_power_loss(&medium);
+            assert!(found == all || found == all[..3], "seed {seed}, change {change}");
+        }
+    }
+    assert!(truncated_starts > 0, "a failed write is never read");
+}
+
 #[test]
 fn a_scrub_sees_nothing_wrong_in_what_was_removed() {
     let all = entries(&[9000; 9]);
