@@ -18,6 +18,8 @@ mod runtime;
 mod socket;
 mod system;
 mod talk;
+#[cfg(test)]
+mod tests;
 mod wire;
 mod world;
 

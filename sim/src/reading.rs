@@ -28,6 +28,14 @@ impl Source {
         let (reader, io) = (engine.reader().clone(), engine.io().clone());
         Self { reader, io, end: engine.committed().1 }
     }
+
+    /// Takes note of how far an engine is, as long as it is the same one.
+    pub(crate) fn keep_up(known: &mut Option<Self>, engine: &Engine) {
+        match known {
+            Some(source) => source.end = engine.committed().1,
+            None => *known = Some(Self::of(engine)),
+        }
+    }
 }
 
 /// All of `$all`.

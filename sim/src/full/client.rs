@@ -5,7 +5,6 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use quorate_client::{
@@ -47,6 +46,7 @@ pub(super) struct Desk {
     pub(super) uri: String,
     pub(super) trust: Trust,
     pub(super) loads: Vec<Load>,
+    pub(super) dilation: u32,
 }
 
 /// The client, once there is one.
@@ -109,7 +109,7 @@ impl Desk {
     async fn try_to_connect(&self) -> Result<Client, ConnectError> {
         let own = SocketAddr::new(self.address.ip(), 0);
         let socket = WorldSocket::open(own).expect("the machine has free ports");
-        let endpoint = endpoint::client_endpoint_on(socket, Arc::new(WorldRuntime))
+        let endpoint = endpoint::client_endpoint_on(socket, WorldRuntime::start(self.dilation))
             .expect("the socket is good");
         let (trust, name) = (Some(self.trust.clone()), self.name.clone());
         let options = Options { trust, deadline: PATIENCE, name, ..Options::default() };

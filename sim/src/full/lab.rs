@@ -5,7 +5,8 @@ use std::cell::{Ref, RefCell, RefMut};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use quorate_core::id::{EventId, Position};
+use quorate_core::id::{EventId, NodeId, Position};
+use quorate_core::message::Message;
 use quorate_core::notice::Notice;
 use quorate_net::Frame;
 use quorate_net::wire::peer::PeerMessage;
@@ -30,7 +31,7 @@ use crate::scenario::model::Scenario;
 use crate::workload::Workload;
 
 /// The core looks at itself after so many turns: it takes longer than the turn.
-const CHECK_EVERY: u64 = 256;
+const CHECK_EVERY: u64 = 1024;
 
 /// What is known of one node.
 pub(super) struct Seen {
@@ -277,6 +278,7 @@ impl State {
         node: usize,
         engine: &Engine,
         output: &Output,
+        messages: &[(usize, Message)],
     ) -> Result<Option<u64>, Violation> {
         self.turns += 1;
         if self.turns.is_multiple_of(CHECK_EVERY) {
@@ -297,10 +299,8 @@ impl State {
         }
         self.take_ledger(node)?;
         invariants::turned(&mut self.ghost, &Turned { node, before, after })?;
-        for outgoing in &output.sends {
-            if let Some((to, message)) = said(outgoing) {
-                invariants::said(&mut self.ghost, node, to, &message)?;
-            }
+        for (to, message) in messages {
+            invariants::said(&mut self.ghost, node, *to, message)?;
         }
         Ok(cut)
     }
@@ -325,10 +325,11 @@ impl Watch for Eye {
         let leader = view.leader.map_or(0, |leader| leader.get());
         let numbers = [node as u64, view.epoch.get(), leader, view.end.index.get()];
         wire::note(&numbers.map(u64::to_le_bytes).concat());
+        let messages: Vec<_> = output.sends.iter().filter_map(said).collect();
         let turned = {
             let state = &mut *lab.change();
-            state.nodes[node].source = Some(Source::of(engine));
-            state.turned(node, engine, output)
+            Source::keep_up(&mut state.nodes[node].source, engine);
+            state.turned(node, engine, output, &messages)
         };
         match turned {
             Ok(Some(kept)) => lab.record.borrow_mut().truncate(lab.now(), node, kept),
@@ -338,14 +339,12 @@ impl Watch for Eye {
         lab.tell_of(node);
         let state = &mut *lab.change();
         let record = &mut *lab.record.borrow_mut();
-        for outgoing in &output.sends {
-            if let Some((to, message)) = said(outgoing) {
-                state.talk.says(record, lab.now(), (node, to), message);
-            }
+        for (to, message) in messages {
+            state.talk.says(record, lab.now(), (node, to), message);
         }
     }
 
-    fn heard(&self, from: quorate_core::id::NodeId, frame: &Frame) {
+    fn heard(&self, from: NodeId, frame: &Frame) {
         let Ok(PeerMessage::Consensus { message, .. }) = PeerMessage::decode(frame) else { return };
         let (lab, from) = (&*self.lab, from.get() as usize - 1);
         let record = &mut *lab.record.borrow_mut();

@@ -12,6 +12,7 @@ use quorate_core::member::Name;
 use quorate_core::mutant::Mutant;
 use quorate_core::time::{Instant, Now};
 use quorate_net::authority::{Authority, CERTIFICATE_LIFETIME, CLOCK_TOLERANCE};
+use quorate_net::environment::Simulated as _;
 use quorate_net::{Credentials, Identity, clock, endpoint, environment};
 use quorate_node::admin::Shared;
 use quorate_node::config::{Config, LogFormat, LogLevel};
@@ -87,8 +88,9 @@ impl Computer {
             (Ledger::clone(&seen.ledger), OpKinds::clone(&seen.kinds))
         };
         let disk = TimedDisk::new(&self.medium, ledger, kinds, Rc::clone(&self.drive));
+        let runtime = WorldRuntime::start(lab.system.dilation());
         let socket = WorldSocket::open(self.address).map_err(ServeError::System)?;
-        let quic = endpoint::listen_on(socket, Arc::new(WorldRuntime), &self.credentials)?;
+        let quic = endpoint::listen_on(socket, runtime, &self.credentials)?;
         let eye = Eye { lab: Rc::clone(lab), node: self.index };
         let machine = Machine {
             data: PathBuf::from(self.config.node.as_str()),

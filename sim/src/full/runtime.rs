@@ -1,4 +1,7 @@
 //! QUIC's tasks and timers, in the world's time.
+//!
+//! QUIC asks for the time more often than all else together, so this one is a machine's own and
+//! counts from when it was made, where [`quorate_net::clock`] would ask turmoil each time.
 
 use std::future::Future;
 use std::io;
@@ -8,15 +11,36 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use quinn::{AsyncTimer, AsyncUdpSocket, Runtime};
-use quorate_net::clock::{self, Sleep};
+use quorate_net::clock;
+use tokio::time::Sleep;
 
-/// What quinn runs in.
-#[derive(Debug)]
-pub(super) struct WorldRuntime;
+/// What quinn runs in on one machine, from the start of a process on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WorldRuntime {
+    /// The runtime's time then,
+    began: tokio::time::Instant,
+    /// and the world's.
+    world_began: Instant,
+    dilation: u32,
+}
+
+impl WorldRuntime {
+    /// On the machine whose turn it is.
+    pub(super) fn start(dilation: u32) -> Arc<Self> {
+        let (began, world_began) = (tokio::time::Instant::now(), clock::Instant::now().into_std());
+        Arc::new(Self { began, world_began, dilation })
+    }
+
+    /// When the runtime's clock shows what is this moment to the world.
+    fn in_the_runtime(&self, moment: Instant) -> tokio::time::Instant {
+        self.began + moment.saturating_duration_since(self.world_began) * self.dilation
+    }
+}
 
 impl Runtime for WorldRuntime {
     fn new_timer(&self, moment: Instant) -> Pin<Box<dyn AsyncTimer>> {
-        Box::pin(Timer(clock::sleep_until(clock::Instant::from_std(moment))))
+        let timer = Box::pin(tokio::time::sleep_until(self.in_the_runtime(moment)));
+        Box::pin(Timer { timer, runtime: *self })
     }
 
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
@@ -28,19 +52,23 @@ impl Runtime for WorldRuntime {
     }
 
     fn now(&self) -> Instant {
-        clock::Instant::now().into_std()
+        self.world_began + self.began.elapsed() / self.dilation
     }
 }
 
 #[derive(Debug)]
-struct Timer(Sleep);
+struct Timer {
+    timer: Pin<Box<Sleep>>,
+    runtime: WorldRuntime,
+}
 
 impl AsyncTimer for Timer {
     fn reset(mut self: Pin<&mut Self>, moment: Instant) {
-        Pin::new(&mut self.0).reset(clock::Instant::from_std(moment));
+        let deadline = self.runtime.in_the_runtime(moment);
+        self.timer.as_mut().reset(deadline);
     }
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(context)
+        Future::poll(self.timer.as_mut(), context)
     }
 }

@@ -35,6 +35,13 @@ impl System {
         Rc::new(Self { dilation, entropy, between: Cell::default() })
     }
 
+    /// Mixes in what the operating system draws, to see that it is noticed.
+    #[cfg(test)]
+    pub(super) fn pollute(&self) {
+        let drawn = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 1_u8);
+        *self.entropy.borrow_mut() = Random::stream(drawn, "entropy");
+    }
+
     /// No host runs now, and this is the runtime's time.
     pub(super) fn set_between(&self, elapsed: Duration) {
         self.between.set(elapsed);

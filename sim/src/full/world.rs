@@ -25,6 +25,7 @@ use crate::invariants as oracle;
 use crate::reading;
 use crate::record::Shared;
 use crate::record::plan::Planned;
+use crate::runner;
 use crate::scenario::fault::{Fault, Trigger, When};
 use crate::scenario::model::Scenario;
 
@@ -53,8 +54,6 @@ pub(super) enum Event {
 /// Runs a scenario with whole nodes to its end, and tells the record what happens.
 ///
 /// - `planned`: the faults and arrivals of a run that is to be repeated
-/// - `dilation`: so many of the runtime's nanoseconds pass in one of the world's; see
-///   [`super::dilation`]
 ///
 /// # Errors
 ///
@@ -63,10 +62,9 @@ pub fn play(
     scenario: &Scenario,
     seed: u64,
     planned: Option<&[Planned]>,
-    dilation: u32,
     record: &Shared,
 ) -> Result<(), Violation> {
-    let system = System::new(seed, dilation);
+    let system = System::new(seed, super::dilation(scenario));
     let _simulation = environment::simulate(Rc::clone(&system) as Rc<dyn environment::Simulated>);
     let mut world = World::new(scenario, seed, planned, system, record);
     let ended = world.perform(planned);
@@ -109,7 +107,7 @@ pub(super) fn machine(number: usize) -> IpAddr {
 }
 
 impl World {
-    fn new(
+    pub(super) fn new(
         scenario: &Scenario,
         seed: u64,
         planned: Option<&[Planned]>,
@@ -180,6 +178,7 @@ impl World {
                 uri: format!("quorate://{}", uri.join(",")),
                 trust: client::trust(authority),
                 loads: self.scenario.clients[*kind].loads.clone(),
+                dilation: self.system.dilation(),
             });
             let lab = Rc::clone(&self.lab);
             self.sim.host(machine(nodes + client), move || {
@@ -201,7 +200,7 @@ impl World {
     }
 
     /// Lets a scenario happen, and then compares everything.
-    fn perform(&mut self, planned: Option<&[Planned]>) -> Result<(), Violation> {
+    pub(super) fn perform(&mut self, planned: Option<&[Planned]>) -> Result<(), Violation> {
         // turmoil starts all at once; the first moment is none that a node may have.
         for node in 0..self.computers.len() {
             self.sim.crash(machine(node));
@@ -284,6 +283,9 @@ impl World {
         }
         let stepped = self.sim.step();
         self.system.set_between(self.sim.elapsed());
+        if let Some(story) = runner::take_panic() {
+            return Err(Violation { invariant: "an assertion", story });
+        }
         if let Err(error) = stepped {
             let story = format!("a machine's software ended badly: {error}");
             return Err(Violation { invariant: "no panic", story });
