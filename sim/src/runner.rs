@@ -14,7 +14,7 @@ use crate::history::Violation;
 use crate::record::plan::Planned;
 use crate::record::sink::Sink;
 use crate::record::summary::Summary;
-use crate::record::{Recorder, Shared};
+use crate::record::{LineShown, Recorder, Shared};
 use crate::scenario::check::Tier;
 use crate::scenario::model::Scenario;
 
@@ -51,7 +51,6 @@ pub struct Ran {
 }
 
 type LastWords = Box<dyn FnOnce(String) -> u8>;
-type LineShown = Box<dyn FnMut(&str)>;
 
 thread_local! {
     /// Where a panic can't be caught: what is still to be done, and with what to exit then.

@@ -26,7 +26,7 @@ enum Action {
 
 /// Cheap ones first. The simulator's seeds are 0, 1, 2 … so that a run of CI can be repeated, and
 /// some drawn from the clock, so that each run looks where none has looked before.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     Step { name: "format", action: Action::Cargo("fmt --all --check") },
     Step { name: "tidy", action: Action::Tidy },
     Step {
@@ -43,6 +43,7 @@ const STEPS: [Step; 10] = [
     Step { name: "fuzz", action: Action::Simulator("fuzz --seconds 60") },
     Step { name: "seeds", action: Action::Simulator("run --seeds 400 --fresh 400") },
     Step { name: "twice", action: Action::Simulator("twice --seeds 20") },
+    Step { name: "scenarios", action: Action::Simulator("run sim/scenarios --seed 1 --twice") },
     Step { name: "mutants", action: Action::Simulator("mutants --seeds 60") },
     Step { name: "report", action: Action::Report },
 ];

@@ -9,7 +9,7 @@ use quorate_sim::runner::{Job, Ran};
 use quorate_sim::scenario::check::{self, Tier};
 use quorate_sim::scenario::model::Scenario;
 use quorate_sim::scenario::units::show;
-use quorate_sim::{runner, scenario, swarm, timeline};
+use quorate_sim::{report, runner, scenario, swarm, timeline};
 
 use super::USAGE;
 use super::folder::fresh_seed;
@@ -175,6 +175,13 @@ pub(crate) fn show_end(ran: &Ran, is_brief: bool, plain: bool) {
     print!("{}", timeline::page(&ran.record.borrow(), &ran.summary, style));
     if let Some(error) = &ran.unwritten {
         println!("warning: the folder of the run is not complete: {error}");
+    }
+    let folder = ran.record.borrow().folder().map(Path::to_owned);
+    if let Some(folder) = folder {
+        match report::write(&folder) {
+            Ok(path) => println!("picture  {}", path.display()),
+            Err(error) => println!("warning: there is no picture of the run: {error}"),
+        }
     }
 }
 
