@@ -9,10 +9,11 @@ use quorate_sim::runner::{Job, Ran};
 use quorate_sim::scenario::check::{self, Tier};
 use quorate_sim::scenario::model::Scenario;
 use quorate_sim::scenario::units::show;
-use quorate_sim::{scenario, swarm, timeline};
+use quorate_sim::{runner, scenario, swarm, timeline};
 
 use super::USAGE;
 use super::folder::fresh_seed;
+use super::replay::show_line;
 use super::run::RunOptions;
 
 /// Exit codes from the worst to the best.
@@ -85,6 +86,9 @@ pub(crate) fn can_run(scenario: &Scenario, tier: Tier) -> Result<(), String> {
     {
         return Err(format!("there is no deliberate mistake `{mutant}`"));
     }
+    if !runner::TIERS.contains(&tier) {
+        return Err(format!("the {} tier is not a part of this program yet", tier.name()));
+    }
     let unsupported = check::unsupported(scenario, tier);
     if unsupported.is_empty() {
         return Ok(());
@@ -129,7 +133,7 @@ fn run_one(file: &Path, options: &RunOptions) -> u8 {
         command,
     };
     let lines: Option<Box<dyn FnMut(&str)>> =
-        if options.trace { Some(Box::new(|line| println!("{line}"))) } else { None };
+        if options.trace { Some(Box::new(show_line)) } else { None };
     let (is_brief, plain) = (options.brief, options.plain);
     let ended = job.run(lines, move |ran| {
         show_end(ran, is_brief, plain);

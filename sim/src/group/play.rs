@@ -80,6 +80,7 @@ pub fn play(
     let mut world = World::new(seed, plan, mutant.map(GroupMutant::Core), false);
     world.subscribers = Subscriber::of_scenario(scenario);
     let scenario = Rc::new(scenario.clone());
+    let names: Vec<String> = scenario.nodes.iter().map(|node| node.name.clone()).collect();
     let faults = match planned {
         None => scenario.faults.clone(),
         Some(planned) => planned.iter().filter_map(fault_of).collect(),
@@ -97,11 +98,28 @@ pub fn play(
         is_healed: false,
         known: vec![known; count],
     });
-    let ended = world.perform(planned);
+    let ended = world.perform(planned).map_err(|violation| named(violation, &names));
     if let Err(violation) = &ended {
         record.borrow_mut().violation(world.now, violation);
     }
     ended
+}
+
+/// What an invariant says of nodes by their places, with their names.
+fn named(violation: Violation, names: &[String]) -> Violation {
+    let mut story = violation.story;
+    for (place, name) in names.iter().enumerate() {
+        for before in ["node", "leader"] {
+            for after in [' ', ',', ':', ';', '\n'] {
+                story = story.replace(
+                    &format!("{before} {place}{after}"),
+                    &format!("{before} {name}{after}"),
+                );
+            }
+        }
+        story = story.replace(&format!("NodeId({})", place + 1), name);
+    }
+    Violation { story, ..violation }
 }
 
 fn fault_of(planned: &Planned) -> Option<Fault> {
