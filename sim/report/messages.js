@@ -90,12 +90,15 @@ export function drawMessages(context, scene, groups) {
   const { trace, story, width } = scene;
   const shown = groups.filter((group) => group.shown).map((group) => ({ group, count: countIn(scene, group) }));
   const room = (width - GUTTER) / LINE_ROOM;
-  drawRibbons(context, scene, shown.filter(({ count }) => count > room).map(({ group }) => group));
+  // What only keeps time has to make way earlier.
+  const isDense = ({ group, count }) => count > (group.style.family === 'beat' ? room / 4 : room);
+  drawRibbons(context, scene, shown.filter(isDense).map(({ group }) => group));
   const all = [];
   let total = 0;
-  for (const { group, count } of shown) {
-    total += count;
-    if (count > room) continue;
+  for (const entry of shown) {
+    const { group } = entry;
+    total += entry.count;
+    if (isDense(entry)) continue;
     const lines = collect(scene, group);
     drawLines(context, group.style, lines, story ? 0.24 : 0.85);
     all.push(...lines);

@@ -143,6 +143,8 @@ export function drawLinks(root, trace) {
 export function drawLeaders(root, trace) {
   const shares = new Map();
   for (const { node, zone, ns } of trace.summary.leaders ?? []) {
+    // Nobody: that is what is left.
+    if (node === '-') continue;
     const share = shares.get(node) ?? { node, zone, ns: 0 };
     share.ns += ns;
     shares.set(node, share);

@@ -98,11 +98,7 @@ impl Node {
     }
 
     /// Starts the process.
-    pub(super) fn open(
-        &mut self,
-        now: Nanos,
-        mutant: Option<Mutant>,
-    ) -> Result<String, OpenError> {
+    pub(super) fn open(&mut self, now: Nanos, mutant: Option<Mutant>) -> Result<String, OpenError> {
         self.medium.release();
         self.kinds.borrow_mut().clear();
         let kinds = OpKinds::clone(&self.kinds);
