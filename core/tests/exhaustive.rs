@@ -16,6 +16,8 @@
 mod group;
 #[allow(dead_code, reason = "each test uses a part of the shell")]
 mod shell;
+#[allow(dead_code, reason = "each test uses a part of the tape")]
+mod tape;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
