@@ -19,6 +19,7 @@ mod slow;
 mod soak;
 mod steady;
 mod table;
+mod throttle;
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,7 +1,8 @@
-//! The simulator: whatever a seed can make happen to a node, and what must hold nevertheless.
+//! The simulator: whatever a seed or a scenario can make happen to a node, and what must hold
+//! nevertheless.
 //!
-//! Nothing here reads a clock or draws from the system's randomness, so a seed is a whole run: it
-//! can be repeated on any machine, byte for byte.
+//! Nothing in a world reads a clock or draws from the system's randomness, so a seed is a whole run:
+//! it can be repeated on any machine, byte for byte.
 
 pub mod fuzz;
 pub mod group;
@@ -12,8 +13,13 @@ pub mod mutant;
 pub mod plan;
 mod reading;
 pub mod record;
+pub mod report;
+pub mod runner;
 pub mod scenario;
 pub mod scenarios;
+pub mod shrinking;
+pub mod swarm;
+pub mod timeline;
 pub mod trace;
 pub mod workload;
 pub mod world;

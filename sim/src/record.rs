@@ -498,6 +498,11 @@ impl Recorder {
         self.violation.get_or_insert((at, violation.clone()));
     }
 
+    /// A promise was broken by what happened last.
+    pub fn failed(&mut self, violation: &Violation) {
+        self.violation(self.now, violation);
+    }
+
     /// The run's own time is over; what comes is the last look at everything.
     pub fn over(&mut self) {
         self.is_over = true;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::tidy;
+use crate::{report, tidy};
 
 /// One thing that must pass.
 struct Step {
@@ -16,6 +16,8 @@ struct Step {
 
 enum Action {
     Tidy,
+    /// The simulator's report in a browser.
+    Report,
     /// A command line of cargo, in words.
     Cargo(&'static str),
     /// A command line of the simulator, in words.
@@ -24,7 +26,7 @@ enum Action {
 
 /// Cheap ones first. The simulator's seeds are 0, 1, 2 … so that a run of CI can be repeated, and
 /// some drawn from the clock, so that each run looks where none has looked before.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "format", action: Action::Cargo("fmt --all --check") },
     Step { name: "tidy", action: Action::Tidy },
     Step {
@@ -42,6 +44,7 @@ const STEPS: [Step; 9] = [
     Step { name: "seeds", action: Action::Simulator("run --seeds 400 --fresh 400") },
     Step { name: "twice", action: Action::Simulator("twice --seeds 20") },
     Step { name: "mutants", action: Action::Simulator("mutants --seeds 60") },
+    Step { name: "report", action: Action::Report },
 ];
 
 /// Which steps to take.
@@ -116,6 +119,7 @@ impl Action {
                 eprintln!("can't read the tree: {error}");
                 false
             }),
+            Self::Report => report::check(root),
             Self::Cargo(words) => cargo(root, words.split(' ')),
             Self::Simulator(words) => cargo(root, SIMULATOR.split(' ').chain(words.split(' '))),
         }

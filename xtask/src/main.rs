@@ -4,7 +4,9 @@
 //! has tests of its own. It depends on none of the other crates: it must be able to say what is
 //! wrong with a tree that does not compile.
 
+mod browser;
 mod ci;
+mod report;
 mod source;
 mod tidy;
 mod tree;
@@ -16,7 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   ci [--without STEP]… [--only STEP]…
-        everything that CI runs: format, tidy, clippy, docs, test, fuzz, seeds, twice, mutants
+        everything that CI runs: format, tidy, clippy, docs, test, fuzz, seeds, twice, mutants,
+        report (in a browser: needs Chromium)
   tidy  layers, style and links, without compiling anything
   fuzz [--seconds N] [--seed N] [--target NAME]
         mutated bytes into every decoder, for a bounded time";

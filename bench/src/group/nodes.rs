@@ -207,6 +207,12 @@ impl Nodes {
         Ok(self.process(name)?.signal(Signal::CONT)?)
     }
 
+    /// The id of a node's process.
+    pub(super) fn id(&mut self, name: &str) -> Result<u32, Box<dyn Error>> {
+        let child = self.process(name)?.child.as_ref();
+        Ok(child.ok_or_else(|| format!("{name} does not run"))?.id())
+    }
+
     fn process(&mut self, name: &str) -> Result<&mut Process, String> {
         let mut processes = self.processes.iter_mut();
         let found = processes.find(|process| process.name == name);

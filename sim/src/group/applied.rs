@@ -306,7 +306,11 @@ impl World {
         if applied.is_over {
             return;
         }
-        if applied.is_cut { self.mend_ways(number) } else { self.cut_again(number) }
+        if applied.is_cut {
+            self.mend_ways(number)
+        } else {
+            self.cut_again(number)
+        }
         self.queue.push(self.now + period, Event::Flap { number });
     }
 
@@ -369,7 +373,8 @@ impl World {
     pub(super) fn is_under(&self, node: usize, name: FaultName) -> bool {
         let Some(play) = &self.play else { return false };
         let mut running = play.applied.iter().filter(|it| !it.is_over);
-        running.any(|it| it.fault.kind.name() == name && self.struck(&it.fault.kind).contains(&node))
+        running
+            .any(|it| it.fault.kind.name() == name && self.struck(&it.fault.kind).contains(&node))
     }
 
     /// Whether some fault keeps this node from running.

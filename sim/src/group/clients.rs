@@ -265,8 +265,7 @@ impl World {
     fn tell_send(&self, lane: usize, node: usize, is_request: bool, call: Option<u64>) -> u64 {
         let Some(play) = &self.play else { return 0 };
         let lane = self.nodes.len() + lane;
-        let (way, kind) =
-            if is_request { ((lane, node), "call") } else { ((node, lane), "reply") };
+        let (way, kind) = if is_request { ((lane, node), "call") } else { ((node, lane), "reply") };
         play.record.borrow_mut().send(self.now, way, kind, call, String::new)
     }
 

@@ -149,9 +149,7 @@ impl World {
                 (Some(attempt), words)
             }
             Operation::Read => (None, "all that is acknowledged".to_owned()),
-            Operation::ReadCommitted | Operation::Subscribe => {
-                (None, "what a node has".to_owned())
-            }
+            Operation::ReadCommitted | Operation::Subscribe => (None, "what a node has".to_owned()),
         };
         let play = self.play.as_ref().expect("a scenario is being run");
         let (now, nodes) = (self.now, self.nodes.len());

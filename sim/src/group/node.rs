@@ -51,6 +51,7 @@ pub(super) struct Node {
     /// Grows with each start.
     pub(super) incarnation: u64,
     pub(super) inbox: Vec<Inbound>,
+    turns: u64,
     /// When its next turn is.
     pub(super) turn_at: Option<Nanos>,
     pub(super) paused_until: Nanos,
@@ -85,6 +86,7 @@ impl Node {
             output: Output::default(),
             incarnation: 0,
             inbox: Vec::new(),
+            turns: 0,
             turn_at: None,
             paused_until: 0,
             setup: Rc::clone(&plan.setup),
@@ -98,11 +100,7 @@ impl Node {
     }
 
     /// Starts the process.
-    pub(super) fn open(
-        &mut self,
-        now: Nanos,
-        mutant: Option<Mutant>,
-    ) -> Result<String, OpenError> {
+    pub(super) fn open(&mut self, now: Nanos, mutant: Option<Mutant>) -> Result<String, OpenError> {
         self.medium.release();
         self.kinds.borrow_mut().clear();
         let kinds = OpKinds::clone(&self.kinds);
@@ -189,7 +187,10 @@ impl Node {
         let Some(engine) = &mut self.engine else { return Ok(()) };
         let turned = engine.turn(clocks, &mut self.output);
         engine.start_disk();
-        engine.check();
+        self.turns += 1;
+        if self.turns.is_multiple_of(self.setup.check_turns) {
+            engine.check();
+        }
         turned
     }
 

@@ -171,8 +171,12 @@ fn routes(scenario: &Scenario, seed: u64) -> Vec<Route> {
             let place = (from * nodes.len() + to) as u64;
             let random = Random::stream(seed ^ (place << 32), "route");
             let mut route = Route::new(link.rtt.scaled(1, 2), random);
-            route.odds =
-                Odds { loss: link.loss, doubled: link.duplicate, reordered: link.reorder, ..Odds::NONE };
+            route.odds = Odds {
+                loss: link.loss,
+                doubled: link.duplicate,
+                reordered: link.reorder,
+                ..Odds::NONE
+            };
             route.bandwidth = link.bandwidth;
             routes.push(route);
         }

@@ -24,6 +24,9 @@ pub(super) struct Setup {
     pub(super) reads: ReadLimits,
     pub(super) tail_bytes_max: u64,
     pub(super) scrub_bytes_per_s: u64,
+    /// A node looks at all of its own state after one turn in so many; that takes longer, the more
+    /// there is.
+    pub(super) check_turns: u64,
 }
 
 impl Setup {
@@ -39,6 +42,7 @@ impl Setup {
             reads: ReadLimits::TINY,
             tail_bytes_max: 3 * 4096,
             scrub_bytes_per_s: 1 << 20,
+            check_turns: 1,
         }
     }
 
@@ -50,6 +54,7 @@ impl Setup {
             append_bytes_max: 2 << 20,
             entry_bytes_target: 512 << 10,
             segment_bytes: 4 << 20,
+            recent_ids_max: 1 << 13,
             ..Limits::PRODUCTION
         };
         Self {
@@ -61,6 +66,7 @@ impl Setup {
             reads: ReadLimits::PRODUCTION,
             tail_bytes_max: 8 << 20,
             scrub_bytes_per_s: 16 << 20,
+            check_turns: 64,
         }
     }
 

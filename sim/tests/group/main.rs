@@ -4,6 +4,7 @@
 //! Every test ends only the processes that it has started, by their ids, waits for what happens
 //! instead of for time to pass, and prints the seed that its workload comes from.
 
+mod catching_up;
 mod certificates;
 mod commands;
 mod folders;

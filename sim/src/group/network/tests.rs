@@ -30,12 +30,7 @@ struct World {
 impl World {
     fn new(quality: Quality) -> Self {
         let mut world = Self {
-            network: Network::new(
-                2,
-                (quality.mood, quality.idle_timeout),
-                quality.routes(2, 1),
-                1,
-            ),
+            network: Network::new(2, (quality.mood, quality.idle_timeout), quality.routes(2, 1), 1),
             queue: Queue::default(),
             coverage: Coverage::default(),
             now: 0,
