@@ -9,5 +9,6 @@ pub mod gateway;
 pub mod listener;
 pub mod logger;
 pub mod peers;
+pub mod recorder;
 pub(crate) mod rfc3339;
 pub mod serve;
