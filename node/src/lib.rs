@@ -10,5 +10,5 @@ pub mod listener;
 pub mod logger;
 pub mod peers;
 pub mod recorder;
-pub(crate) mod rfc3339;
+pub mod rfc3339;
 pub mod serve;
