@@ -11,6 +11,7 @@ use crate::log::tail::Tail;
 use crate::message::Tip;
 use crate::mutant::{Mutant, Switch};
 use crate::notice::Notice;
+use crate::recording::recorded;
 
 /// What the disk has of the log. Writes may finish in any order: everything up to `durable` is
 /// there, and some behind a gap.
@@ -31,6 +32,10 @@ pub(crate) struct OwnDisk {
     full: bool,
     failed: bool,
 }
+
+recorded!(struct OwnDisk {
+    durable, beyond, truncating, then, waiting_ticks, reading_ticks, stalled, full, failed,
+});
 
 impl OwnDisk {
     /// With a recovered log that ends here.

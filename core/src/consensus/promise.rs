@@ -5,6 +5,7 @@
 use crate::effect::{Effect, Effects};
 use crate::id::{Epoch, NodeId};
 use crate::input::HardState;
+use crate::recording::recorded;
 
 /// The hard state, in memory and on disk.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Promise {
     durable: HardState,
     writing: bool,
 }
+
+recorded!(struct Promise { current, durable, writing });
 
 impl Promise {
     /// As recovered.

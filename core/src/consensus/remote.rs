@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::log::tail::Tail;
 use crate::message::{Message, Progress, Tip};
 use crate::notice::Notice;
+use crate::recording::recorded;
 
 /// Answers in a row without progress that mean that something was lost.
 const IDLE_REPLIES_MAX: u32 = 3;
@@ -26,6 +27,8 @@ enum State {
     /// All is sent as it comes.
     Streaming,
 }
+
+recorded!(enum State { 0 => Probe, 1 => Probing, 2 => Streaming });
 
 /// One follower.
 #[derive(Clone, Debug)]
@@ -63,6 +66,11 @@ pub(crate) struct Remote {
     /// How long it has been the better leader.
     pub(crate) better_ticks: u32,
 }
+
+recorded!(struct Remote {
+    node, state, session, first, next, durable, committed, received, in_flight, in_flight_bytes,
+    reading, blocked_ticks, idle_replies, silent_ticks, round, fit, quorum_rtt_nanos, better_ticks,
+});
 
 impl Remote {
     /// At the beginning of a reign: it most likely has all that its leader has.
