@@ -93,7 +93,8 @@ struct Common {
     /// twice as many runs there are no more.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
-    /// One more setting of each node, as a flag of `quorate serve`; may be given again.
+    /// One more setting of each node, as a flag of `quorate serve`; may be given again. `{folder}`
+    /// in it stands for the node's own folder.
     #[arg(long = "serve", value_name = "FLAG", allow_hyphen_values = true, conflicts_with = "uri")]
     serve: Vec<String>,
     #[command(flatten)]

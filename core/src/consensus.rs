@@ -31,6 +31,7 @@ use crate::message::Message;
 use crate::mutant::{Mutant, Switch};
 use crate::notice::{Notice, StepDown};
 use crate::random::Random;
+use crate::recording::recorded;
 use crate::request::{Outcome, Rejection};
 use crate::time::{Instant, Now};
 use crate::timing::Timing;
@@ -57,6 +58,10 @@ pub(crate) enum Role {
     /// It leads.
     Leader(Reign),
 }
+
+recorded!(enum Role {
+    0 => Follower, 1 => PreCandidate(campaign), 2 => Candidate(campaign), 3 => Leader(reign),
+});
 
 /// One node's part in the agreement of its group.
 #[derive(Clone, Debug)]
@@ -93,6 +98,12 @@ pub(crate) struct Consensus {
     random: Random,
     mutants: Switch,
 }
+
+recorded!(struct Consensus {
+    node, disk_id, rank, quorum, timing, limits, peers, promise, disk, role, follower, leader,
+    silent_ticks, patience_ticks, committed, vote_to_tell, heard_epoch, ping_in, next_tick, curious,
+    seed, random; mutants
+});
 
 impl Consensus {
     /// As it was recovered. A group of one begins to campaign at once.
@@ -138,6 +149,11 @@ impl Consensus {
             consensus.pre_campaign(tail, effects);
         }
         consensus
+    }
+
+    /// Makes this mistake from now on.
+    pub(crate) const fn break_by(&mut self, mutants: Switch) {
+        self.mutants = mutants;
     }
 
     /// The newest epoch that it has promised to.

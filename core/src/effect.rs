@@ -158,6 +158,22 @@ impl Effects {
         self.0.drain(..)
     }
 
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Those behind the first so many.
+    ///
+    /// # Panics
+    ///
+    /// Where there never were so many.
+    #[must_use]
+    pub fn behind(&self, count: usize) -> &[Effect] {
+        &self.0[count..]
+    }
+
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -23,6 +23,7 @@ pub mod message;
 pub mod mutant;
 pub mod notice;
 mod random;
+pub mod recording;
 mod replica;
 pub mod request;
 pub mod store;

@@ -2,9 +2,21 @@
 //!
 //! Only for what may be guessed: how long to wait before a campaign.
 
+use crate::recording::{Recorded, RecordingError, Sink, Source};
+
 /// A stream of numbers.
 #[derive(Clone, Debug)]
 pub(crate) struct Random(u64);
+
+impl Recorded for Random {
+    fn record(&self, out: &mut impl Sink) {
+        out.number(self.0);
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, RecordingError> {
+        from.number().map(Self)
+    }
+}
 
 impl Random {
     pub(crate) const fn new(seed: u64) -> Self {

@@ -20,6 +20,7 @@ use crate::log::entry::EntryHeader;
 use crate::log::tail::Tail;
 use crate::mutant::{Mutant, Switch};
 use crate::notice::Notice;
+use crate::recording::{Recorded, RecordingError, Sink, Source, recorded};
 use crate::request::{Consistency, Outcome, Rejection};
 use crate::store::Store;
 use crate::store::decide::Loaded;
@@ -75,6 +76,10 @@ struct Running {
     turn_ended: bool,
     mutants: Switch,
 }
+
+recorded!(struct Running {
+    limits, consensus, tail, store, waiting, answers, reign, told_ready, turn_ended; mutants
+});
 
 impl Replica {
     /// A replica that knows nothing yet.
@@ -174,6 +179,49 @@ impl Replica {
         if let State::Running(running) = &self.state {
             running.check();
         }
+    }
+
+    /// Writes its state, from which [`Replica::from_recording`] makes one that goes on like it.
+    ///
+    /// # Panics
+    ///
+    /// Before it was booted.
+    pub fn record(&self, out: &mut impl Sink) {
+        self.running().record(out);
+    }
+
+    /// A replica as it was when it was recorded, but for its mistake.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordingError`] where the bytes are no state of a replica.
+    ///
+    /// # Panics
+    ///
+    /// Where a mistake is wanted and the crate was built without its feature `mutants`.
+    pub fn from_recording(bytes: &[u8], mutant: Option<Mutant>) -> Result<Self, RecordingError> {
+        let mut source = Source::new(bytes);
+        let mut running = <Running as Recorded>::read(&mut source)?;
+        let limits = running.limits;
+        if source.left() > 0 || limits.problem().is_some() {
+            return Err(RecordingError::Malformed { what: "replica" });
+        }
+        let mutants = Switch::new(mutant);
+        running.mutants = mutants;
+        running.consensus.break_by(mutants);
+        Ok(Self { limits, mutants, state: State::Running(running) })
+    }
+
+    /// Adds what changes from turn to turn and is quickly looked at: all of the consensus, and of
+    /// the rest its extent.
+    pub(crate) fn sketch(&self, out: &mut impl Sink) {
+        let running = self.running();
+        running.consensus.record(out);
+        running.tail.sketch(out);
+        running.store.sketch(out);
+        running.waiting.sketch(out);
+        running.answers.sketch(out);
+        running.reign.record(out);
     }
 
     /// A hash of the state: two replicas that were stepped with the same inputs have the same.

@@ -22,6 +22,7 @@ use crate::id::{LogIndex, Position, Revision};
 use crate::input::LoadedHead;
 use crate::limits::Limits;
 use crate::log::entry::EntryHeader;
+use crate::recording::{Sink, recorded};
 use crate::request::{Change, Proposal};
 use decide::{Decision, Evidence, Loaded, State};
 use heads::{Head, Heads};
@@ -35,6 +36,8 @@ pub(crate) struct Store {
     pub(crate) heads: Heads,
     pub(crate) recent: RecentIds,
 }
+
+recorded!(struct Store { keys, heads, recent });
 
 /// The stream that a proposal is about, and the one whose head decides.
 #[derive(Clone, Copy, Debug)]
@@ -132,6 +135,12 @@ impl Store {
     pub(crate) fn check(&self) {
         self.heads.check();
         self.recent.check();
+    }
+
+    /// Adds how much it holds.
+    pub(crate) fn sketch(&self, out: &mut impl Sink) {
+        self.heads.sketch(out);
+        self.recent.sketch(out);
     }
 
     /// Adds all that decides what it will do to `hasher`.

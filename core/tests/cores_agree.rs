@@ -6,6 +6,8 @@
 mod group;
 #[allow(dead_code, reason = "each test uses a part of the shell")]
 mod shell;
+#[allow(dead_code, reason = "each test uses a part of the tape")]
+mod tape;
 
 use std::collections::BTreeMap;
 
@@ -79,7 +81,8 @@ impl World {
             flaps: any(&[0, 2]),
             time: any(&[4, 10, 25]),
         };
-        let group = Group::started(ranks, Limits::TINY, Timing::TINY);
+        let mut group = Group::started(ranks, Limits::TINY, Timing::TINY);
+        group.taped = seed % 10 == 0;
         Self { random, weather, group, requests: 0, island: Vec::new() }
     }
 

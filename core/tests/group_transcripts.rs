@@ -36,6 +36,8 @@
 mod group;
 #[allow(dead_code, reason = "each test uses a part of the shell")]
 mod shell;
+#[allow(dead_code, reason = "each test uses a part of the tape")]
+mod tape;
 
 use std::fmt::Write as _;
 use std::path::Path;

@@ -10,6 +10,8 @@
 
 #[allow(dead_code, reason = "each test uses a part of the shell")]
 mod shell;
+#[allow(dead_code, reason = "each test uses a part of the tape")]
+mod tape;
 
 mod model;
 

@@ -22,6 +22,8 @@
 
 #[allow(dead_code, reason = "each test uses a part of the shell")]
 mod shell;
+#[allow(dead_code, reason = "each test uses a part of the tape")]
+mod tape;
 
 use std::fmt::Write as _;
 use std::path::Path;

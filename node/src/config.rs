@@ -17,10 +17,12 @@ use self::value::Value;
 
 mod flags;
 mod group;
+mod recording;
 mod value;
 
 pub use flags::Flags;
 pub use group::GroupProblem;
+pub use recording::RecordingSetting;
 pub use value::{LogFormat, LogLevel};
 
 /// Makes [`Config`] and [`SETTINGS`] from one table.
@@ -111,6 +113,10 @@ settings! {
     log_level: LogLevel = LogLevel::Info, "error|warn|info|debug";
     /// How log lines look on standard error.
     log_format: LogFormat = LogFormat::Text, "text|json";
+    /// The folder to which all inputs of the core are recorded, and what that may take (64M where
+    /// nothing is said), for `quorate-sim replay`; a folder for each node. Event data is in it.
+    /// Empty: nothing is recorded.
+    record: Option<RecordingSetting> = None, "path[:size]";
     /// The longest event, encoded.
     event_bytes_max: u32 = Limits::PRODUCTION.event_bytes_max, "bytes";
     /// The longest append, all its events together; at most 256 MiB.

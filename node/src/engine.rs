@@ -18,14 +18,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use quorate_core::effect::{Effect, Effects, Halt};
+use quorate_core::effect::{Effect, Halt};
 use quorate_core::id::{Epoch, LogIndex, NodeId, Position, RequestId};
 use quorate_core::input::{HardState, Input};
 use quorate_core::log::entry::{EntryHeader, LogEnd};
 use quorate_core::notice::Notice;
 use quorate_core::request::{Consistency, Outcome, Proposal, Rejection, TransferError};
 use quorate_core::time::{Instant, Now};
-use quorate_core::{PeerView, Replica, View};
+use quorate_core::{PeerView, View};
 use quorate_net::{Frame, WireError};
 use quorate_storage::disk::DiskError;
 use quorate_storage::index::{self, Index, IndexError};
@@ -37,6 +37,9 @@ use quorate_storage::superblock::Superblock;
 use self::load::Loaded;
 use self::outgoing::Encoder;
 use self::tasks::Tasks;
+use crate::logger::Logger;
+use crate::recorder::segment::Origin;
+use crate::recorder::{Core, Recorder, RecordingFolder};
 
 pub use self::open::{EngineOptions, OpenError, Recovered};
 pub use self::outgoing::Outgoing;
@@ -80,8 +83,7 @@ pub struct Output {
 /// One group's engine.
 pub struct Engine {
     io: Io,
-    replica: Replica,
-    effects: Effects,
+    core: Core,
     log: Log,
     index: Index,
     reader: StoreReader,
@@ -156,9 +158,9 @@ impl Engine {
     ///
     /// [`WireError`] where that is no message; nothing was done then.
     pub fn receive(&mut self, now: Now, from: NodeId, frame: &Frame) -> Result<(), WireError> {
-        let Self { replica, effects, encoder, .. } = self;
+        let Self { core, encoder, .. } = self;
         encoder.decode(frame, |message, entries| {
-            replica.step(now, Input::Received { from, message, entries }, effects);
+            core.step(now, Input::Received { from, message, entries });
         })
     }
 
@@ -177,6 +179,10 @@ impl Engine {
             self.fault = Some(fault.clone());
             self.give_up(now, output);
         }
+        let Core { replica, recorder, .. } = &mut self.core;
+        if let Some(recorder) = recorder {
+            recorder.turned(replica, now);
+        }
         result
     }
 
@@ -187,13 +193,13 @@ impl Engine {
 
     /// The node is about to stop: somebody else must lead, and clients are told what is known.
     fn give_up(&mut self, now: Now, output: &mut Output) {
-        self.effects.drain().for_each(drop);
+        self.core.effects.drain().for_each(drop);
         self.step(now, Input::DiskFailed);
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = std::mem::take(&mut self.core.effects);
         for effect in effects.drain() {
             match effect {
                 Effect::Send { to, message } => {
-                    output.sends.push(self.encoder.encode(to, &message, &self.replica));
+                    output.sends.push(self.encoder.encode(to, &message, &self.core.replica));
                 }
                 Effect::Reply { request, outcome } => output.replies.push((request, outcome)),
                 Effect::RefuseRead { request, rejection } => {
@@ -214,6 +220,22 @@ impl Engine {
         }
     }
 
+    /// Records all that is stepped into the core from now on.
+    ///
+    /// # Errors
+    ///
+    /// Where there can be no thread for it.
+    pub fn record(
+        &mut self,
+        now: Now,
+        folder: RecordingFolder,
+        origin: Origin,
+        logger: Logger,
+    ) -> std::io::Result<&Recorder> {
+        let Core { replica, recorder, .. } = &mut self.core;
+        Ok(recorder.insert(Recorder::start(folder, origin, replica, now, logger)?))
+    }
+
     /// Whether another turn has something to do already.
     #[must_use]
     pub fn wants_turn(&self) -> bool {
@@ -224,7 +246,7 @@ impl Engine {
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
         let scrub = self.scrub.as_ref().and_then(Scrub::next_timer);
-        let tick = self.replica.next_tick();
+        let tick = self.core.replica.next_tick();
         [self.log.next_timer(), self.index.retry_at(), scrub, tick].into_iter().flatten().min()
     }
 
@@ -255,18 +277,18 @@ impl Engine {
     /// The newest epoch that it knows of.
     #[must_use]
     pub fn epoch(&self) -> Epoch {
-        self.replica.view().epoch
+        self.core.replica.view().epoch
     }
 
     /// What the node is in its group.
     #[must_use]
     pub fn view(&self) -> View {
-        self.replica.view()
+        self.core.replica.view()
     }
 
     /// The other voters, as this node sees them.
     pub fn peers(&self) -> impl Iterator<Item = PeerView> + '_ {
-        self.replica.peers()
+        self.core.replica.peers()
     }
 
     /// Whether appends are refused for want of space.
@@ -289,7 +311,7 @@ impl Engine {
 
     /// Whether the core's invariants hold, for tests.
     pub fn check(&self) {
-        self.replica.check();
+        self.core.replica.check();
     }
 
     /// Ends in good order: waits for the writes under way.
@@ -305,7 +327,7 @@ impl Engine {
     }
 
     fn step(&mut self, now: Now, input: Input<'_>) {
-        self.replica.step(now, input, &mut self.effects);
+        self.core.step(now, input);
     }
 
     fn advance(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
@@ -314,7 +336,7 @@ impl Engine {
         self.take_written(now, output)?;
         self.take_hard_state(now)?;
         // Behind all that has come in: a node that was kept from running hears others first.
-        if self.replica.next_tick().is_some_and(|at| at <= now.monotonic) {
+        if self.core.replica.next_tick().is_some_and(|at| at <= now.monotonic) {
             self.step(now, Input::Tick);
         }
         self.loads.poll(&mut self.loaded);
@@ -331,7 +353,7 @@ impl Engine {
         self.note_space(now);
         // The log hears of the end of what was just submitted only if it is asked once before.
         self.take_written(now, output)?;
-        if !self.effects.is_empty() {
+        if !self.core.effects.is_empty() {
             self.woken.0.store(true, Ordering::Relaxed);
         }
         Ok(())
@@ -382,19 +404,19 @@ impl Engine {
             if let Loaded::Entries { to, message, entries: Ok(Some(chunk)) } = &loaded {
                 output.sends.extend(self.encoder.encode_chunk(*to, message, chunk));
             }
-            let stepped = loaded.step(now, &mut self.replica, &mut self.effects);
+            let stepped = loaded.step(now, &mut self.core);
             output.damage.extend(stepped.err());
         }
     }
 
     fn carry_out(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
-        let mut effects = std::mem::take(&mut self.effects);
+        let mut effects = std::mem::take(&mut self.core.effects);
         for effect in effects.drain() {
             match effect {
                 Effect::WriteHardState(state) => self.write_hard_state(state),
                 Effect::WriteEntry(index) => self.write_entry(now, index),
                 Effect::Send { to, message } => {
-                    output.sends.push(self.encoder.encode(to, &message, &self.replica));
+                    output.sends.push(self.encoder.encode(to, &message, &self.core.replica));
                 }
                 Effect::SendFromLog { to, message } => {
                     let load = load::entries(self.log.reader(), to, message);
@@ -422,7 +444,7 @@ impl Engine {
         }
         self.encoder.forget();
         // Carrying out an effect steps nothing, so the buffer can go back.
-        self.effects = effects;
+        self.core.effects = effects;
         Ok(())
     }
 
@@ -442,7 +464,7 @@ impl Engine {
     }
 
     fn write_entry(&mut self, now: Now, index: LogIndex) {
-        let (entry, body) = self.replica.entry(index);
+        let (entry, body) = self.core.replica.entry(index);
         self.writing.push_back((index, now.monotonic, entry.end().since(entry.position)));
         self.log.append(entry, body, self.committed);
     }
@@ -451,7 +473,7 @@ impl Engine {
     fn commit(&mut self, index: LogIndex, end: Position) {
         while self.committed < index {
             self.committed = self.committed.next();
-            let (entry, body) = self.replica.entry(self.committed);
+            let (entry, body) = self.core.replica.entry(self.committed);
             apply(&mut self.index, entry, body);
             self.events = entry.events_before + u64::from(entry.event_count);
         }

@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod listener;
 pub mod logger;
 pub mod peers;
-pub(crate) mod rfc3339;
+pub mod recorder;
+pub mod rfc3339;
 pub mod serve;
 pub(crate) mod watch;

@@ -11,7 +11,7 @@ const TICKS_PER_SECOND: u64 = 10_000_000;
 const SECONDS_PER_DAY: u64 = 86_400;
 
 /// Shows a time stamp as `2013-01-01T10:00:00.0000000Z`.
-pub(crate) struct Rfc3339(pub(crate) Created);
+pub struct Rfc3339(pub Created);
 
 impl fmt::Display for Rfc3339 {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

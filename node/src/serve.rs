@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Fault, OpenError};
 use crate::logger::{Fields, Logger, created};
 use crate::peers;
+use crate::recorder::ring::RingError;
 use crate::rfc3339::Rfc3339;
 
 pub use self::data::FolderMismatch;
@@ -46,6 +47,9 @@ pub enum ServeError {
     /// The data folder is not the one to start this node with.
     #[error(transparent)]
     Mismatch(#[from] FolderMismatch),
+    /// Nothing can be recorded where the settings say.
+    #[error(transparent)]
+    Recording(#[from] RingError),
     /// Another process runs with a copy of the data folder.
     #[error(transparent)]
     Doubled(peers::Refusal),
@@ -80,7 +84,7 @@ impl ServeError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::System(_) => 1,
-            Self::Folder(_) | Self::Disk(_) => 20,
+            Self::Folder(_) | Self::Disk(_) | Self::Recording(_) => 20,
             Self::Open(_) | Self::Mismatch(_) | Self::Doubled(_) => 21,
             Self::Identity(_) | Self::Tls(_) | Self::Endpoint(_) | Self::Listen { .. } => 22,
             Self::Fault(_) => 23,

@@ -6,6 +6,7 @@ pub(crate) mod folder;
 pub(crate) mod fuzz;
 pub(crate) mod mutants;
 pub(crate) mod profile;
+pub(crate) mod recording;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod scenario;

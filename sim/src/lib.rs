@@ -14,6 +14,7 @@ pub mod mutant;
 pub mod plan;
 mod reading;
 pub mod record;
+pub mod recording;
 pub mod report;
 pub mod runner;
 pub mod scenario;

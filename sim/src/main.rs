@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use quorate_sim::recording::is_recording;
 
 use self::commands::run::RunOptions;
 use self::commands::seeds::Worlds;
 use self::commands::swarm::SwarmOptions;
 use self::commands::{
-    diff, explain, folder, fuzz, mutants, profile, replay, run, shrink, swarm, twice, validate,
+    diff, explain, folder, fuzz, mutants, profile, recording, replay, run, shrink, swarm, twice,
+    validate,
 };
 
 #[derive(Parser)]
@@ -32,10 +34,15 @@ enum Command {
     Run(Box<RunOptions>),
     /// Run a scenario, or all of a folder, with many seeds, and group what fails.
     Swarm(SwarmOptions),
-    /// Repeat a run from its plan, and compare what happens.
+    /// Repeat a run from its plan, or go through recordings of real nodes again, and compare what
+    /// happens.
     Replay {
-        /// The folder of the run.
-        folder: PathBuf,
+        /// The folder of the run, or one or more folders of recordings.
+        #[arg(required = true)]
+        folders: Vec<PathBuf>,
+        /// Write a report of all recordings together into this folder.
+        #[arg(long, value_name = "FOLDER")]
+        report: Option<PathBuf>,
         /// Show what happens up to this time, and stop there.
         #[arg(long, value_name = "TIME")]
         until: Option<String>,
@@ -127,7 +134,12 @@ fn main() -> ExitCode {
     let code = match Arguments::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Swarm(options) => swarm::swarm(&options),
-        Command::Replay { folder, until, step } => replay::replay(&folder, until.as_deref(), step),
+        Command::Replay { folders, until, step, report } => match &folders[..] {
+            [folder] if report.is_none() && !is_recording(folder) => {
+                replay::replay(folder, until.as_deref(), step)
+            }
+            folders => recording::replay_all(folders, until.as_deref(), step, report.as_ref()),
+        },
         Command::Shrink { folder } => shrink::shrink(&folder),
         Command::Explain { folder } => explain::explain(&folder),
         Command::Report { folder } => match quorate_sim::report::write(&folder) {

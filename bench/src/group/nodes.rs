@@ -105,7 +105,8 @@ impl Nodes {
             command.args(["serve", "--stop-with-stdin", "--node", &name, "--listen", address]);
             command.args(["--zone", &format!("z{number}"), "--join", &addresses.join(",")]);
             command.arg("--data").arg(folder.0.join(&name)).arg("--certs").arg(certs);
-            command.args(flags);
+            let folder_of = folder.0.join(&name).display().to_string();
+            command.args(flags.iter().map(|flag| flag.replace("{folder}", &folder_of)));
             // Published authorities go beside the data, not to the home of whoever measures.
             command.env("XDG_STATE_HOME", folder.0.join("state"));
             let log = File::options().create(true).append(true).open(log_of(&folder, &name))?;

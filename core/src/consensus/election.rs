@@ -16,6 +16,7 @@ use crate::log::tail::Tail;
 use crate::message::{LastEntry, Message};
 use crate::mutant::Mutant;
 use crate::notice::Notice;
+use crate::recording::recorded;
 
 /// An attempt to be elected.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Campaign {
     /// Whether the leader has asked for it.
     transfer: bool,
 }
+
+recorded!(struct Campaign { epoch, granted, ticks_left, transfer });
 
 impl Campaign {
     const fn new(epoch: Epoch, ticks_left: u32, transfer: bool) -> Self {

@@ -8,6 +8,7 @@ use crate::log::tail::Tail;
 use crate::message::{Message, Progress, Tip};
 use crate::mutant::{Mutant, Switch};
 use crate::notice::Notice;
+use crate::recording::recorded;
 
 use super::disk::OwnDisk;
 
@@ -28,6 +29,10 @@ pub(crate) struct Follower {
     /// There is something to acknowledge.
     ack_due: bool,
 }
+
+recorded!(struct Follower {
+    session, matched, told_committed, misfit, misfit_told, round, ack_due,
+});
 
 /// Entries that a leader has sent.
 #[derive(Clone, Copy)]

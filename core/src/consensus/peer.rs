@@ -1,6 +1,7 @@
 //! Another voter, as far as every node knows it: the link, and how long a round trip takes.
 
 use crate::id::NodeId;
+use crate::recording::recorded;
 use crate::time::Instant;
 
 /// One of the other voters.
@@ -16,6 +17,8 @@ pub(crate) struct Peer {
     /// Exponentially weighted mean of the round trip, in nanoseconds; zero until measured.
     rtt_nanos: u64,
 }
+
+recorded!(struct Peer { node, rank, up, heard, rtt_nanos });
 
 /// A new measurement counts for one in so many.
 const RTT_WEIGHT: u64 = 8;

@@ -3,6 +3,8 @@
 //! All numbers are made in one place, so that the one property that everything rests on can be
 //! checked there: a quorum that elects and a quorum that commits share a voter.
 
+use crate::recording::recorded;
+
 /// The sizes of quorums among so many voters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quorum {
@@ -12,6 +14,8 @@ pub(crate) struct Quorum {
     /// Disks that commit an entry.
     pub(crate) commit: usize,
 }
+
+recorded!(struct Quorum { voters, elect, commit });
 
 impl Quorum {
     /// A majority for both.

@@ -9,6 +9,7 @@ use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 use crate::id::{RequestId, Round};
+use crate::recording::recorded;
 use crate::request::Outcome;
 
 /// What waits for a round.
@@ -20,6 +21,8 @@ pub(crate) enum Asked {
     Answer(RequestId, Outcome),
 }
 
+recorded!(enum Asked { 0 => Read(request), 1 => Answer(request, outcome) });
+
 /// All that waits.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
@@ -29,6 +32,8 @@ pub(crate) struct Reads {
     asked: VecDeque<(Round, Asked)>,
     answers: usize,
 }
+
+recorded!(struct Reads { waiting, asked, answers });
 
 impl Reads {
     /// How many reads wait.

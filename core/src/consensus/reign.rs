@@ -13,6 +13,7 @@ use crate::log::tail::Tail;
 use crate::message::{Message, Progress, Tip};
 use crate::mutant::Mutant;
 use crate::notice::{Notice, StepDown};
+use crate::recording::recorded;
 use crate::request::Outcome;
 
 /// A node's reign.
@@ -32,6 +33,10 @@ pub(crate) struct Reign {
     /// What all followers were told to be committed.
     told: LogIndex,
 }
+
+recorded!(struct Reign {
+    epoch, epoch_record, remotes, round, heartbeat_in, reads, transfer, uncommitted_ticks, told,
+});
 
 impl Reign {
     pub(super) fn new(epoch: Epoch, epoch_record: LogIndex, remotes: Vec<Remote>) -> Self {

@@ -13,6 +13,7 @@ use crate::limits::Limits;
 use crate::log::tail::Tail;
 use crate::message::{Message, Progress, Tip};
 use crate::notice::Notice;
+use crate::recording::recorded;
 
 /// Answers in a row without progress that mean that something was lost.
 const IDLE_REPLIES_MAX: u32 = 3;
@@ -26,6 +27,8 @@ enum State {
     /// All is sent as it comes.
     Streaming,
 }
+
+recorded!(enum State { 0 => Probe, 1 => Probing, 2 => Streaming });
 
 /// One follower.
 #[derive(Clone, Debug)]
@@ -63,6 +66,11 @@ pub(crate) struct Remote {
     /// How long it has been the better leader.
     pub(crate) better_ticks: u32,
 }
+
+recorded!(struct Remote {
+    node, state, session, first, next, durable, committed, received, in_flight, in_flight_bytes,
+    reading, blocked_ticks, idle_replies, silent_ticks, round, fit, quorum_rtt_nanos, better_ticks,
+});
 
 impl Remote {
     /// At the beginning of a reign: it most likely has all that its leader has.
@@ -299,4 +307,129 @@ fn message_end(tail: &Tail, first: LogIndex, bytes_target: u32) -> (LogIndex, u6
         bytes += header.end().since(header.position);
     }
     (last, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::log::entry::{LogEnd, LogId};
+
+    const EPOCH: Epoch = Epoch::from_wire(1);
+
+    fn log(count: u64) -> Tail {
+        let mut tail = Tail::open(LogId::default(), LogEnd::default());
+        for _ in 0..count {
+            tail.seal_epoch(EPOCH, &[0; 64]);
+        }
+        tail
+    }
+
+    fn index(number: u64) -> LogIndex {
+        LogIndex::from_wire(number)
+    }
+
+    /// A follower of which the leader thinks that it lacks the entries from this one on.
+    fn remote(next: u64) -> Remote {
+        Remote::new(NodeId::from_wire(2), index(next))
+    }
+
+    /// What is sent: session, and from behind which entry up to which.
+    fn pump(remote: &mut Remote, tail: &Tail, limits: &Limits) -> Vec<(u64, u64, u64)> {
+        let mut effects = Effects::new();
+        remote.pump(EPOCH, LogIndex::ZERO, tail, limits, &mut effects);
+        remote.check(tail);
+        let message = |effect| match effect {
+            Effect::Send { message: Message::Append { session, previous, last, .. }, .. } => {
+                (session.get(), previous.index.get(), last.get())
+            }
+            other => panic!("{other:?}"),
+        };
+        effects.drain().map(message).collect()
+    }
+
+    fn progress(remote: &mut Remote, tail: &Tail, received: u64, durable: u64) {
+        let durable = tail.tip_at(index(durable)).expect("it is in memory");
+        let (session, received) = (remote.session, index(received));
+        remote.progressed(&Progress { session, received, durable, committed: LogIndex::ZERO });
+        remote.check(tail);
+    }
+
+    /// One entry in each message.
+    const ONE: Limits = Limits { message_bytes_target: 1, ..Limits::TINY };
+
+    #[test]
+    fn a_session_begins_with_one_message() {
+        let (tail, mut remote) = (log(3), remote(1));
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(1, 0, 1)]);
+        assert_eq!(pump(&mut remote, &tail, &ONE), []);
+        progress(&mut remote, &tail, 1, 1);
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(1, 1, 2), (1, 2, 3)], "and then all goes");
+    }
+
+    #[test]
+    fn bytes_that_are_not_on_its_disk_are_bounded() {
+        let (tail, mut remote) = (log(3), remote(1));
+        let bytes = tail.entry(index(1)).0.end().get() as u32;
+        let limits = Limits { follower_bytes_max: bytes, ..ONE };
+        pump(&mut remote, &tail, &limits);
+        progress(&mut remote, &tail, 1, 0);
+        assert_eq!(pump(&mut remote, &tail, &limits), [], "in its memory is not enough");
+        progress(&mut remote, &tail, 1, 1);
+        assert_eq!(pump(&mut remote, &tail, &limits), [(1, 1, 2)]);
+    }
+
+    #[test]
+    fn a_new_link_begins_behind_what_is_on_its_disk() {
+        let (tail, mut remote) = (log(3), remote(1));
+        pump(&mut remote, &tail, &ONE);
+        progress(&mut remote, &tail, 1, 1);
+        pump(&mut remote, &tail, &ONE);
+        remote.reconnect();
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(2, 1, 2)]);
+    }
+
+    #[test]
+    fn answers_without_progress_mean_that_something_was_lost() {
+        let (tail, mut remote) = (log(2), remote(1));
+        pump(&mut remote, &tail, &ONE);
+        progress(&mut remote, &tail, 1, 1);
+        pump(&mut remote, &tail, &ONE);
+        for _ in 1..IDLE_REPLIES_MAX {
+            remote.answered(true, index(1));
+        }
+        assert_eq!(pump(&mut remote, &tail, &ONE), []);
+        remote.answered(true, index(1));
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(2, 1, 2)]);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_tried_again_later() {
+        let mut tail = log(3);
+        // All but the last have left memory.
+        tail.submit();
+        tail.submit();
+        tail.commit_next();
+        tail.commit_next();
+        tail.settle(index(2));
+        tail.release();
+        let mut remote = remote(1);
+        let mut effects = Effects::new();
+        let mut pump = |remote: &mut Remote| {
+            remote.pump(EPOCH, LogIndex::ZERO, &tail, &ONE, &mut effects);
+            let asked = |effect| matches!(effect, Effect::SendFromLog { .. });
+            effects.drain().any(asked)
+        };
+        assert!(pump(&mut remote));
+        assert!(!pump(&mut remote), "it is being read");
+        remote.sent_from_log(remote.session, None, 2, &mut Effects::new());
+        remote.tick();
+        assert!(!pump(&mut remote));
+        remote.tick();
+        assert!(pump(&mut remote));
+        let stale = Session::from_wire(9);
+        remote.sent_from_log(stale, Some((index(2), 10)), 2, &mut Effects::new());
+        assert!(!pump(&mut remote), "what was read for another session is void");
+    }
 }

@@ -12,6 +12,7 @@ use crate::id::{NodeId, RequestId};
 use crate::log::tail::Tail;
 use crate::message::Message;
 use crate::notice::Notice;
+use crate::recording::recorded;
 use crate::request::TransferError;
 
 /// A transfer under way.
@@ -23,6 +24,8 @@ pub(crate) struct Transfer {
     /// Who has asked for it.
     request: Option<RequestId>,
 }
+
+recorded!(struct Transfer { to, ticks_left, told, request });
 
 impl Transfer {
     /// Who is to take over.
@@ -38,6 +41,8 @@ pub(crate) struct Curious {
     request: RequestId,
     ticks_left: u32,
 }
+
+recorded!(struct Curious { request, ticks_left });
 
 /// A better place must save this much of the round trip, and at least so many nanoseconds: what is
 /// less is noise.

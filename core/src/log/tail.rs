@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 use crate::id::{ChainHash, Epoch, LogIndex, Position};
 use crate::log::entry::{EntryHeader, EntryKind, LogEnd, LogId, RECORD_FIXED_BYTES};
 use crate::message::Tip;
+use crate::recording::{Recorded, Sink, recorded};
 
 /// What gathers until it becomes the next entry.
 #[derive(Clone, Debug, Default)]
@@ -23,11 +24,15 @@ pub(crate) struct Gathering {
     pub(crate) event_count: u32,
 }
 
+recorded!(struct Gathering { body, event_count });
+
 #[derive(Clone, Debug)]
 struct Entry {
     header: EntryHeader,
     body: Vec<u8>,
 }
+
+recorded!(struct Entry { header, body });
 
 /// The end of the log. Entries are, oldest first: committed and lent or not yet written, then not
 /// committed; of both kinds those up to `submitted` were handed to the disk.
@@ -51,6 +56,10 @@ pub(crate) struct Tail {
     /// Emptied bodies, so that the steady state takes no memory from the allocator.
     spare: Vec<Vec<u8>>,
 }
+
+recorded!(struct Tail {
+    log, released, entries, gathering, end, committed, submitted, held_bytes, settled; spare
+});
 
 /// More than are in use at once with the writes in flight that pay; a few lie idle otherwise.
 const SPARE_MAX: usize = 8;
@@ -334,6 +343,15 @@ impl Tail {
             (self.gathering.event_count == 0) == self.gathering.body.is_empty(),
             "every event has bytes"
         );
+    }
+
+    /// Adds where it is; the chain stands for what lies in the log.
+    pub(crate) fn sketch(&self, out: &mut impl Sink) {
+        [self.released, self.end, self.committed].iter().for_each(|end| end.record(out));
+        self.submitted.record(out);
+        self.settled.record(out);
+        out.number(self.held_bytes);
+        out.number(self.gathering.body.len() as u64);
     }
 
     /// Adds all that decides what it will do to `hasher`.

@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use crate::id::{LogIndex, RequestId, Revision};
 use crate::log::entry::EntryHeader;
+use crate::recording::{Recorded, Sink, recorded};
 use crate::request::{Appended, Outcome};
 
 /// What one client will be told.
@@ -30,6 +31,10 @@ pub(super) enum Answer {
     /// What was found out.
     Settled(Outcome),
 }
+
+recorded!(enum Answer {
+    0 => Written { first, last, offset, duplicate }, 1 => Holds, 2 => Settled(outcome),
+});
 
 impl Answer {
     /// As if all were well: a deliberate mistake.
@@ -72,6 +77,8 @@ pub(super) struct Answers {
     /// Emptied lists, so that the steady state takes no memory from the allocator.
     spare: Vec<Vec<(RequestId, Answer)>>,
 }
+
+recorded!(struct Answers { committed, lists, count; spare });
 
 /// As many as there are entries in memory, most of the time.
 const SPARE_MAX: usize = 8;
@@ -120,6 +127,12 @@ impl Answers {
             }
         }
         self.count = 0;
+    }
+
+    /// Adds how much it holds.
+    pub(super) fn sketch(&self, out: &mut impl Sink) {
+        self.committed.record(out);
+        [self.lists.len(), self.count].iter().for_each(|count| count.record(out));
     }
 
     /// The invariants between any two inputs.

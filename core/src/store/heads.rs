@@ -16,6 +16,7 @@ use super::waiting::Waiting;
 use crate::id::{LogIndex, Revision};
 use crate::input::LoadedHead;
 use crate::limits::Limits;
+use crate::recording::{Recorded, RecordingError, Sink, Source, recorded};
 
 /// What is known of a stream and its metadata stream, pending appends included.
 #[derive(Clone, Debug, Default)]
@@ -33,6 +34,10 @@ pub(crate) struct Head {
     /// The entry that holds the newest change; zero where that was committed when it was loaded.
     pub(crate) changed_at: LogIndex,
 }
+
+recorded!(struct Head {
+    last, tombstoned, metadata_last, metadata, truncate_before, changed_at,
+});
 
 impl Head {
     /// As the log knows it.
@@ -88,6 +93,8 @@ struct Slot {
     head: Head,
 }
 
+recorded!(struct Slot { key, used, head });
+
 /// The cache.
 #[derive(Clone, Debug)]
 pub(crate) struct Heads {
@@ -100,6 +107,33 @@ pub(crate) struct Heads {
     /// Where eviction goes on.
     hand: usize,
     metadata_bytes: usize,
+}
+
+/// The table follows from the slots.
+impl Recorded for Heads {
+    fn record(&self, out: &mut impl Sink) {
+        let Self { max, metadata_bytes_max, pinned_max, slots, table: _, hand, metadata_bytes } =
+            self;
+        [max, metadata_bytes_max, pinned_max].iter().for_each(|max| max.record(out));
+        slots.record(out);
+        hand.record(out);
+        metadata_bytes.record(out);
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, RecordingError> {
+        let [max, metadata_bytes_max, pinned_max] =
+            [usize::read(from)?, usize::read(from)?, usize::read(from)?];
+        let slots = Vec::<Slot>::read(from)?;
+        let mut table = HashTable::with_capacity(slots.len());
+        for (place, slot) in slots.iter().enumerate() {
+            let malformed = RecordingError::Malformed { what: "head" };
+            let place = u32::try_from(place).map_err(|_| malformed)?;
+            let rehash = |place: &u32| slots[*place as usize].key.hash();
+            table.insert_unique(slot.key.hash(), place, rehash);
+        }
+        let (hand, metadata_bytes) = (Recorded::read(from)?, Recorded::read(from)?);
+        Ok(Self { max, metadata_bytes_max, pinned_max, slots, table, hand, metadata_bytes })
+    }
 }
 
 /// How many slots one insertion looks at for something to evict: what it costs at the most. Where
@@ -218,6 +252,13 @@ impl Heads {
             metadata_bytes += slot.head.metadata.len();
         }
         assert!(metadata_bytes == self.metadata_bytes, "metadata bytes add up");
+    }
+
+    /// Adds how much it holds.
+    pub(crate) fn sketch(&self, out: &mut impl Sink) {
+        [self.slots.len(), self.hand, self.metadata_bytes]
+            .iter()
+            .for_each(|number| number.record(out));
     }
 
     /// Adds all that decides what it will do to `hasher`.

@@ -7,6 +7,7 @@ use siphasher::sip::SipHasher13;
 use siphasher::sip128::SipHasher13 as SipHasher13Wide;
 
 use crate::id::EventId;
+use crate::recording::{Recorded, RecordingError, Sink, Source};
 
 /// Stands for a stream's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,11 +25,31 @@ impl StreamKey {
     }
 }
 
+impl Recorded for StreamKey {
+    fn record(&self, out: &mut impl Sink) {
+        out.raw(&self.to_bytes());
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, RecordingError> {
+        Ok(Self(u128::from_le_bytes(Recorded::read(from)?)))
+    }
+}
+
 /// Makes keys from names.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys {
     streams: SipHasher13Wide,
     events: SipHasher13,
+}
+
+impl Recorded for Keys {
+    fn record(&self, out: &mut impl Sink) {
+        out.raw(&self.events.key());
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, RecordingError> {
+        Ok(Self::new(&Recorded::read(from)?))
+    }
 }
 
 impl Keys {

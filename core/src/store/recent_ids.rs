@@ -13,6 +13,7 @@ use super::keys::{Keys, StreamKey};
 use crate::event::{self, EventFrame};
 use crate::id::{EventId, Position, Revision};
 use crate::log::entry::{EntryHeader, EntryKind};
+use crate::recording::{Recorded, RecordingError, Sink, Source};
 
 /// An event of the window.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +43,56 @@ pub(crate) struct RecentIds {
     complete: bool,
     /// Where the window began when it was empty.
     start: Position,
+}
+
+/// The table follows from the events, and so do their hashes.
+impl Recorded for RecentIds {
+    fn record(&self, out: &mut impl Sink) {
+        let Self { keys, max, events, first, table: _, complete, start } = self;
+        keys.record(out);
+        max.record(out);
+        first.record(out);
+        complete.record(out);
+        start.record(out);
+        out.number(events.len() as u64);
+        for Recent { id, stream, hash: _, revision, position, older } in events {
+            id.record(out);
+            stream.record(out);
+            revision.record(out);
+            position.record(out);
+            older.record(out);
+        }
+    }
+
+    fn read(from: &mut Source<'_>) -> Result<Self, RecordingError> {
+        let malformed = RecordingError::Malformed { what: "recent event" };
+        let (keys, max, first) = (Keys::read(from)?, usize::read(from)?, u64::read(from)?);
+        let (complete, start) = (Recorded::read(from)?, Recorded::read(from)?);
+        let count = usize::read(from)?;
+        if count > from.left() || first.checked_add(count as u64).is_none() {
+            return Err(malformed);
+        }
+        let mut window = Self {
+            keys,
+            max,
+            events: VecDeque::with_capacity(count),
+            first,
+            table: HashTable::with_capacity(2 * count),
+            complete,
+            start,
+        };
+        for _ in 0..count {
+            let (id, stream) = (EventId::read(from)?, StreamKey::read(from)?);
+            let (revision, position) = (Recorded::read(from)?, Recorded::read(from)?);
+            let older = Option::<u64>::read(from)?;
+            if older.is_some_and(|older| older >= first + window.events.len() as u64) {
+                return Err(malformed);
+            }
+            window.add(stream, id, revision, position);
+            window.events.back_mut().expect("one was added").older = older;
+        }
+        Ok(window)
+    }
 }
 
 impl RecentIds {
@@ -77,6 +128,10 @@ impl RecentIds {
         if self.events.len() == self.max {
             self.forget_oldest();
         }
+        self.add(stream, id, revision, position);
+    }
+
+    fn add(&mut self, stream: StreamKey, id: EventId, revision: Revision, position: Position) {
         let hash = self.keys.event(stream, id);
         let serial = self.first + self.events.len() as u64;
         let Self { events, first, table, .. } = self;
@@ -159,6 +214,13 @@ impl RecentIds {
             let newest = self.find(recent.stream, recent.id).expect("every id is found");
             assert!(newest.position >= recent.position, "the newest of an id is found");
         }
+    }
+
+    /// Adds how much it holds.
+    pub(crate) fn sketch(&self, out: &mut impl Sink) {
+        out.number(self.first);
+        out.number(self.events.len() as u64);
+        out.number(self.floor().get());
     }
 
     /// Adds all that decides what it will do to `hasher`.

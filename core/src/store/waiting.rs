@@ -10,6 +10,7 @@ use alloc::vec::Vec;
 
 use super::keys::StreamKey;
 use crate::id::{EventId, LogIndex, Position, RequestId, Revision};
+use crate::recording::{Recorded, Sink, recorded};
 use crate::request::{Change, Expected, Proposal};
 
 /// What the first of a line waits for.
@@ -23,6 +24,8 @@ pub(crate) enum Blocker {
     Ids(Revision),
 }
 
+recorded!(enum Blocker { 0 => Head, 1 => Commit(index), 2 => Ids(revision) });
+
 /// A proposal, kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Held {
@@ -33,12 +36,18 @@ pub(crate) struct Held {
     retry_since: Option<Position>,
 }
 
+recorded!(struct Held { request, stream, expected, change, retry_since });
+
 #[derive(Clone, Debug)]
 enum HeldChange {
     Append { frames: Vec<u8>, count: u32 },
     Delete { id: EventId },
     Tombstone { id: EventId },
 }
+
+recorded!(enum HeldChange {
+    0 => Append { frames, count }, 1 => Delete { id }, 2 => Tombstone { id },
+});
 
 impl Held {
     /// Keeps a copy of a proposal.
@@ -93,6 +102,8 @@ struct Line {
     held: VecDeque<Held>,
 }
 
+recorded!(struct Line { blocker, held });
+
 /// All lines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting {
@@ -102,6 +113,8 @@ pub(crate) struct Waiting {
     count: usize,
     bytes: u64,
 }
+
+recorded!(struct Waiting { lines, by_commit, by_request, count, bytes });
 
 impl Waiting {
     /// Whether a proposal for this stream has to stand in line.
@@ -223,6 +236,14 @@ impl Waiting {
         assert!(bytes == self.bytes, "bytes add up");
         assert!(commits == self.by_commit.len(), "each wait for a commit is somebody's");
         assert!(ids == self.by_request.len(), "each wait for ids is somebody's");
+    }
+
+    /// Adds how much it holds.
+    pub(crate) fn sketch(&self, out: &mut impl Sink) {
+        [self.lines.len(), self.by_commit.len(), self.count]
+            .iter()
+            .for_each(|count| count.record(out));
+        out.number(self.bytes);
     }
 
     /// Adds all that decides what it will do to `hasher`.

@@ -28,6 +28,9 @@ mod group;
 #[path = "../shell/mod.rs"]
 mod shell;
 mod space;
+#[allow(dead_code, reason = "each test uses a part of the tape")]
+#[path = "../tape/mod.rs"]
+mod tape;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Once};

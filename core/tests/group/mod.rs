@@ -20,6 +20,7 @@ use quorate_core::timing::Timing;
 use quorate_core::{Effect, Effects, Input, Limits, Replica};
 
 use crate::shell::{Stored, at_second, encode, stored};
+use crate::tape::{self, Twin};
 use disk::{Disk, Part};
 use ghost::Ghost;
 
@@ -90,6 +91,8 @@ pub(crate) struct Group {
     pub(crate) draws: bool,
     /// Whether to print each step.
     pub(crate) trace: bool,
+    /// Whether each step is done a second time, from a recorded state and a recorded input.
+    pub(crate) taped: bool,
     /// What the replicas do wrong, on purpose.
     pub(crate) mutant: Option<Mutant>,
 }
@@ -128,6 +131,7 @@ impl Group {
             may_halt: false,
             draws: true,
             trace: false,
+            taped: false,
             mutant: None,
         }
     }
@@ -164,11 +168,20 @@ impl Group {
 
     /// Steps a node, checks it and the group, and does what it wants done.
     pub(crate) fn step(&mut self, id: NodeId, input: Input<'_>) -> Vec<Effect> {
+        let taped = self.taped;
         let it = self.node_mut(id);
         assert!(it.running, "{id} does not run");
         let mut effects = Effects::new();
+        let twin = (taped && !matches!(input, Input::Boot(_)))
+            .then(|| Twin::step(&it.replica, it.now, &input));
+        if taped {
+            tape::taped(it.now, &input);
+        }
         it.replica.step(it.now, input, &mut effects);
         let effects: Vec<_> = effects.drain().collect();
+        if let Some(twin) = twin {
+            twin.check(&it.replica, &effects);
+        }
         if self.trace {
             println!("{id}> {input:?}");
             for effect in &effects {

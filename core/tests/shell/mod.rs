@@ -12,6 +12,8 @@ use quorate_core::time::{Created, Now};
 use quorate_core::timing::Timing;
 use quorate_core::{Effect, Effects, Input, Limits, Replica};
 
+use crate::tape::Twin;
+
 /// A replica, and the world as it has made it.
 pub(crate) struct Shell {
     pub(crate) replica: Replica,
@@ -71,7 +73,13 @@ impl Shell {
 
     /// Steps the replica, checks it, and keeps what it writes and commits.
     pub(crate) fn step(&mut self, input: Input<'_>) -> Vec<Effect> {
+        let twin =
+            (!matches!(input, Input::Boot(_))).then(|| Twin::step(&self.replica, self.now, &input));
+        let before = self.effects.count();
         self.replica.step(self.now, input, &mut self.effects);
+        if let Some(twin) = twin {
+            twin.check(&self.replica, self.effects.behind(before));
+        }
         self.replica.check();
         let effects: Vec<_> = self.effects.drain().collect();
         for effect in &effects {

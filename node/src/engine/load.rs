@@ -1,13 +1,13 @@
 //! What the core asks the committed log for, as futures.
 
-use quorate_core::Replica;
-use quorate_core::effect::Effects;
 use quorate_core::id::{Epoch, EventId, LogIndex, NodeId, Position, RequestId, Revision};
 use quorate_core::input::Input;
 use quorate_core::message::Message;
 use quorate_core::time::Now;
 use quorate_storage::log::{self, Chunk, LogReader};
 use quorate_storage::read::{ReadError, StoreReader, StreamHead};
+
+use crate::recorder::Core;
 
 /// An answer to one of the core's questions.
 pub(super) enum Loaded {
@@ -51,13 +51,8 @@ impl Loaded {
     ///
     /// Why there is none: the log or the index can't be read. The core knows, and refuses what
     /// rests on it.
-    pub(super) fn step(
-        self,
-        now: Now,
-        replica: &mut Replica,
-        effects: &mut Effects,
-    ) -> Result<(), ReadError> {
-        let mut step = |input| replica.step(now, input, effects);
+    pub(super) fn step(self, now: Now, core: &mut Core) -> Result<(), ReadError> {
+        let mut step = |input| core.step(now, input);
         match self {
             Self::Head { stream, epoch, head: Ok(head) } => {
                 step(Input::HeadLoaded { stream: &stream, epoch, head: head.loaded() });

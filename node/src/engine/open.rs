@@ -25,6 +25,7 @@ use quorate_storage::superblock::{Identity, Superblock, SuperblockError};
 use super::outgoing::Encoder;
 use super::tasks::Tasks;
 use super::{Engine, Woken, apply};
+use crate::recorder::Core;
 
 /// What an engine is opened with.
 #[derive(Clone, Debug)]
@@ -169,8 +170,7 @@ impl Engine {
         let scrub_rate = options.scrub_bytes_per_s;
         Self {
             io,
-            replica,
-            effects,
+            core: Core::new(replica, effects),
             reader: StoreReader::new(log.reader(), index.reader(), options.reads),
             scrub: (scrub_rate > 0).then(|| Scrub::new(log.reader(), scrub_rate)),
             log,

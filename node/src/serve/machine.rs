@@ -16,7 +16,7 @@ use quorate_storage::superblock;
 
 use super::ServeError;
 use super::data::{self, Data, Standing};
-use super::opening::open_engine;
+use super::opening::{open_engine, record};
 use crate::admin::Shared;
 use crate::config::Config;
 use crate::driver::{Clocks, Driver, Watch};
@@ -25,6 +25,7 @@ use crate::gateway;
 use crate::listener::Listener;
 use crate::logger::Logger;
 use crate::peers::{self, Inbound, Links, Peers};
+use crate::recorder::RecordingFolder;
 
 /// All that a node is given.
 pub struct Machine {
@@ -68,6 +69,7 @@ pub async fn run(
     stop: impl Future<Output = Result<(), ServeError>>,
 ) -> Result<Option<Rc<Driver>>, ServeError> {
     let Machine { io, report, address, shared, logger, endpoint, .. } = machine;
+    let recording = config.record.as_ref().map(RecordingFolder::open).transpose()?;
     let data = Data::open(&config, &machine.data, io, report, &logger)?;
     let (links, peers) =
         other_nodes(&config, &data, address, &endpoint, &machine.credentials, &shared, logger);
@@ -87,8 +89,11 @@ pub async fn run(
         farewell(&endpoint).await;
         return Ok(None);
     };
-    let (engine, recovered) =
+    let (mut engine, recovered) =
         open_engine(&config, &data, identity, machine.mutant, &shared, &logger)?;
+    if let Some(folder) = recording {
+        record(&mut engine, folder, &recovered.identity, logger)?;
+    }
     if let Some(watch) = &machine.watch {
         watch.opened(&engine);
     }

@@ -9,12 +9,15 @@ use quorate_storage::index::IndexLimits;
 use quorate_storage::read::ReadLimits;
 use quorate_storage::superblock::Identity;
 
+use super::ServeError;
 use super::data::Data;
 use crate::admin::{Facts, Phase, Shared};
 use crate::config::Config;
 use crate::driver::disk_name;
 use crate::engine::{Engine, EngineOptions, OpenError, Recovered};
 use crate::logger::{Fields, Logger, wall_clock};
+use crate::recorder::RecordingFolder;
+use crate::recorder::segment::{Member, Origin};
 use quorate_net::environment::random;
 
 /// Opens the engine on a folder, and tells what it found.
@@ -51,6 +54,33 @@ pub(super) fn open_engine(
     let (engine, recovered) = io.block_on(Engine::open(io.clone(), now, options))?;
     tell(&recovered, data, shared, logger, started.elapsed());
     Ok((engine, recovered))
+}
+
+/// Records what the core takes in from now on.
+pub(super) fn record(
+    engine: &mut Engine,
+    folder: RecordingFolder,
+    identity: &Identity,
+    logger: Logger,
+) -> Result<(), ServeError> {
+    let member = |member: &quorate_core::member::Member| Member {
+        node: member.node,
+        name: member.name.as_str().into(),
+        zone: member.zone.as_str().into(),
+    };
+    let origin = Origin {
+        version: env!("CARGO_PKG_VERSION").into(),
+        run: random(),
+        node: identity.node,
+        log: identity.log,
+        members: identity.members.iter().map(member).collect(),
+    };
+    let path = folder.path().display().to_string();
+    let now = Now { monotonic: time::Instant::START, wall: wall_clock() };
+    let recorder = engine.record(now, folder, origin, logger).map_err(ServeError::System)?;
+    recorder.flush_in_panics();
+    logger.info("recording", "all inputs of the core are recorded", &[("folder", &path)]);
+    Ok(())
 }
 
 /// Tells people and metrics what the start found.

@@ -95,7 +95,7 @@ fn time_of(line: &str) -> u64 {
     digits.parse().unwrap_or(0)
 }
 
-fn wait_for_return() {
+pub(crate) fn wait_for_return() {
     let mut byte = [0];
     while std::io::stdin().read(&mut byte).is_ok_and(|count| count == 1) && byte != *b"\n" {}
 }

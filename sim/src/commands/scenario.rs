@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use quorate_sim::group::play::mutant_of;
+use quorate_sim::record::LineShown;
 use quorate_sim::runner::{Job, Ran};
 use quorate_sim::scenario::check::{self, Tier};
 use quorate_sim::scenario::model::Scenario;
@@ -132,8 +133,7 @@ fn run_one(file: &Path, options: &RunOptions) -> u8 {
         folder,
         command,
     };
-    let lines: Option<Box<dyn FnMut(&str)>> =
-        if options.trace { Some(Box::new(show_line)) } else { None };
+    let lines: Option<LineShown> = if options.trace { Some(Box::new(show_line)) } else { None };
     let (is_brief, plain) = (options.brief, options.plain);
     let ended = job.run(lines, move |ran| {
         show_end(ran, is_brief, plain);
@@ -187,14 +187,20 @@ pub(crate) fn show_end(ran: &Ran, is_brief: bool, plain: bool) {
 
 /// Runs a scenario in a process of its own, or in two, and gives a line.
 fn run_apart(file: &Path, options: &RunOptions) -> u8 {
-    let mut arguments = vec!["--tier".to_owned(), options.tier.tier().name().to_owned()];
-    if let Some(seed) = options.seed {
-        arguments.extend(["--seed".to_owned(), seed.to_string()]);
-    }
-    if let Some(mutant) = &options.mutant {
-        arguments.extend(["--mutant".to_owned(), mutant.clone()]);
-    }
-    let first = match Brief::of(file, &arguments) {
+    let arguments = |seed: Option<u64>| {
+        let mut arguments = vec!["--tier".to_owned(), options.tier.tier().name().to_owned()];
+        if let Some(seed) = seed {
+            arguments.extend(["--seed".to_owned(), seed.to_string()]);
+        }
+        if let Some(mutant) = &options.mutant {
+            arguments.extend(["--mutant".to_owned(), mutant.clone()]);
+        }
+        if options.vary {
+            arguments.push("--vary".to_owned());
+        }
+        arguments
+    };
+    let first = match Brief::of(file, &arguments(options.seed)) {
         Ok(brief) => brief,
         Err((code, said)) => {
             println!("{:<34} can't be run\n{said}", file.display());
@@ -204,16 +210,17 @@ fn run_apart(file: &Path, options: &RunOptions) -> u8 {
     let mut code = first.exit_code;
     let mut note = String::new();
     if options.twice {
-        arguments.retain(|it| it != "--seed");
-        arguments.extend(["--seed".to_owned(), first.seed.to_string()]);
-        match Brief::of(file, &arguments) {
+        match Brief::of(file, &arguments(Some(first.seed))) {
             Ok(second) if second.trace_hash == first.trace_hash => note = "  twice the same".into(),
             Ok(second) => {
                 let (one, other) = (&first.trace_hash, &second.trace_hash);
                 note = format!("  NOT THE SAME: {one} and then {other}");
                 code = worse(code, 4);
             }
-            Err((_, said)) => note = format!("  and not a second time: {said}"),
+            Err((again, said)) => {
+                note = format!("  and not a second time: {said}");
+                code = worse(code, again);
+            }
         }
     }
     let verdict = if code == 0 { "ok  " } else { "FAIL" };
