@@ -58,8 +58,7 @@ fn record(scenario: &Scenario) -> Shared {
 fn hash_of(scenario: &Scenario) -> String {
     let record = record(scenario);
     play(scenario, 1, None, &record).expect("all holds");
-    let hash = record.borrow().summary(0, String::new()).trace_hash;
-    hash
+    record.borrow().summary(0, String::new()).trace_hash
 }
 
 #[test]
@@ -86,8 +85,7 @@ fn a_draw_from_the_operating_system_is_noticed() {
         let played: Result<(), Violation> = world.perform(None);
         played.expect("all holds");
         drop(world);
-        let hash = record.borrow().summary(0, String::new()).trace_hash;
-        hash
+        record.borrow().summary(0, String::new()).trace_hash
     };
     assert_eq!(run(false), run(false));
     assert_ne!(run(false), run(true));
