@@ -44,9 +44,13 @@ pub fn page(recorder: &Recorder, summary: &Summary, style: Style) -> String {
 
 fn head(out: &mut String, summary: &Summary) {
     let build = if cfg!(debug_assertions) { "with all checks" } else { "release" };
+    let stretched = match summary.dilation {
+        1 => String::new(),
+        times => format!(" (time stretched {times}-fold)"),
+    };
     let _ = writeln!(
         out,
-        "{}  seed {}  tier {}  {build}  {} simulated in {}",
+        "{}  seed {}  tier {}{stretched}  {build}  {} simulated in {}",
         summary.name,
         summary.seed,
         summary.tier,

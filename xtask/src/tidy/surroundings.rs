@@ -8,9 +8,10 @@ use crate::tree::{File, Finding, Tree};
 const PLACES: [&str; 2] = ["net/src/environment.rs", "net/src/clock.rs"];
 /// What runs in a simulation.
 const SIMULATED: [&str; 3] = ["net/src/", "client/src/", "node/src/"];
-/// What does not, though it is there: the program's commands, its start, its HTTP, what feeds real
-/// files, and a network for tests.
-const OUTSIDE: [&str; 6] = [
+/// What does not, though it is there: the program's commands, its start, its HTTP, its flight
+/// recorder's thread, and a network for tests.
+const OUTSIDE: [&str; 7] = [
+    "node/src/recorder",
     "node/src/cli/",
     "node/src/cli.rs",
     "node/src/main.rs",
