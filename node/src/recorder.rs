@@ -34,7 +34,7 @@ use crate::logger::Logger;
 const QUEUE_BYTES_MAX: usize = 16 << 20;
 /// One file of the ring has so much of its bytes, behind its state: a state costs as much as
 /// thousands of appends, and with each file that is removed so much of the story goes at once.
-const SEGMENT_PART: u64 = 4;
+const SEGMENT_PART: u64 = 6;
 /// After a failure nothing is tried for so long.
 const RETRY_NANOS: u64 = 5_000_000_000;
 /// How long a node that dies of a failed assertion waits for its recorder.

@@ -162,7 +162,7 @@ impl Group {
         ];
         let fixed = pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
         let recording = self.recording(place).display().to_string();
-        let record = ["--record".to_owned(), format!("{recording}:32M")];
+        let record = ["--record".to_owned(), format!("{recording}:48M")];
         let record = record.into_iter().filter(|_| self.records);
         fixed.chain(self.settings.iter().cloned()).chain(record).collect()
     }

@@ -17,7 +17,7 @@ use crate::group::{Group, NODES, SMALL, leader, run};
 use crate::workload::{Load, append};
 
 /// So many large events take a recording to its next file.
-const BULK: u64 = 160;
+const BULK: u64 = 150;
 const BULK_BYTES: usize = 60_000;
 
 #[test]
@@ -147,7 +147,7 @@ fn check_altered(group: &Group, killed: usize) {
             let middle = place.start + place.len() / 2;
             segment.tape[middle] ^= 1;
             segment.end = End::Whole;
-            std::fs::write(&path, segment.to_bytes()).unwrap();
+            std::fs::write(&path, segment.to_bytes(7)).unwrap();
             Some(number)
         });
         let replayed = replay(&copy, None, &mut ()).unwrap();
