@@ -32,12 +32,18 @@ pub trait Sink {
 
 impl Sink for Vec<u8> {
     fn number(&mut self, number: u64) {
-        let mut rest = number;
+        if number < 0x80 {
+            self.push(number as u8);
+            return;
+        }
+        let (mut bytes, mut count, mut rest) = ([0; 10], 0, number);
         while rest >= 0x80 {
-            self.push(rest as u8 | 0x80);
+            bytes[count] = rest as u8 | 0x80;
+            count += 1;
             rest >>= 7;
         }
-        self.push(rest as u8);
+        bytes[count] = rest as u8;
+        self.extend_from_slice(&bytes[..=count]);
     }
 
     fn raw(&mut self, bytes: &[u8]) {

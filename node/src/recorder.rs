@@ -32,8 +32,9 @@ use crate::logger::Logger;
 
 /// What waits for the thread; beyond it a part is left out.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
-/// One file of the ring has so much of its bytes, behind its state.
-const SEGMENT_PART: u64 = 8;
+/// One file of the ring has so much of its bytes, behind its state: a state costs as much as
+/// thousands of appends, and with each file that is removed so much of the story goes at once.
+const SEGMENT_PART: u64 = 6;
 /// After a failure nothing is tried for so long.
 const RETRY_NANOS: u64 = 5_000_000_000;
 /// How long a node that dies of a failed assertion waits for its recorder.
@@ -211,7 +212,7 @@ impl Recorder {
         self.taped_bytes += bytes as u64;
         queue.bytes += bytes;
         // What follows is worth nothing without it.
-        if self.taped_bytes > 3 * self.segment_bytes || queue.bytes > QUEUE_BYTES_MAX {
+        if 2 * self.taped_bytes > 3 * self.segment_bytes || queue.bytes > QUEUE_BYTES_MAX {
             queue.tape().truncate(before);
             self.lost = Some(now.monotonic);
         }

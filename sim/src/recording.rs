@@ -177,7 +177,6 @@ pub fn replay(
         return Err(ReplayError::Empty(folder.to_owned()));
     }
     let mut player = Player { mutant, audience, core: None, done: Replayed::default() };
-    let newest = files.last().map(|(number, _)| *number);
     for (number, path) in files {
         let read = Segment::read(&path).map_err(|error| ReplayError::Io(path.clone(), error))?;
         let segment = match read {
@@ -193,7 +192,7 @@ pub fn replay(
         if **recorded != *env!("CARGO_PKG_VERSION") {
             return Err(ReplayError::Version { path, recorded: recorded.clone() });
         }
-        if !player.file(number, &segment, newest == Some(number))? {
+        if !player.file(number, &segment)? {
             break;
         }
     }
@@ -220,7 +219,7 @@ struct Player<'a> {
 
 impl Player<'_> {
     /// Goes through a file; gives whether to go on with the next.
-    fn file(&mut self, number: u64, segment: &Segment, last: bool) -> Result<bool, ReplayError> {
+    fn file(&mut self, number: u64, segment: &Segment) -> Result<bool, ReplayError> {
         let Segment { head, tape, end } = segment;
         self.done.files += 1;
         self.done.tape_bytes += tape.len() as u64;
@@ -244,13 +243,10 @@ impl Player<'_> {
         let went_on = self.tape(number, tape);
         match end {
             End::Whole => {}
-            End::Torn if last => {
-                self.done.remarks.push(format!("file {number} ends in a torn write, cut off"));
+            End::Broken => {
+                let remark = "ends in a write that was cut off, or is damaged there";
+                self.done.remarks.push(format!("file {number} {remark}"));
             }
-            End::Torn => self.done.remarks.push(format!("file {number} ends in a torn write")),
-            End::Damaged => self.done.remarks.push(format!(
-                "file {number} is damaged: what lies behind the damage was left out"
-            )),
         }
         if let Some(core) = &mut self.core {
             core.whole &= *end == End::Whole;

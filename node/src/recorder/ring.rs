@@ -2,9 +2,11 @@
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+
+use super::segment::MAGIC;
 
 /// How a file's name ends.
 const EXTENSION: &str = "recording";
@@ -44,6 +46,8 @@ pub struct Ring {
     bytes: u64,
     bytes_max: u64,
     next: u64,
+    /// Bytes of the newest file that are new.
+    written: u64,
     _lock: File,
 }
 
@@ -76,7 +80,7 @@ impl Ring {
         }
         let bytes = files.iter().map(|(_, bytes)| bytes).sum();
         let next = files.back().map_or(1, |(number, _)| number + 1);
-        Ok(Self { path: path.to_owned(), files, bytes, bytes_max, next, _lock: lock })
+        Ok(Self { path: path.to_owned(), files, bytes, bytes_max, next, written: 0, _lock: lock })
     }
 
     /// Where it is.
@@ -91,19 +95,41 @@ impl Ring {
         self.bytes_max / 2
     }
 
-    /// Begins the next file, and gives its number.
+    /// Begins the next file, and gives its number. Where there will be no room, the oldest becomes
+    /// the newest and is written over, from its beginning: pages that the kernel has already cost a
+    /// fraction of new ones.
+    ///
+    /// - `expected`: how long the file will be, more or less
     ///
     /// # Errors
     ///
     /// Where it can't be made.
-    pub fn begin(&mut self) -> io::Result<(u64, File)> {
+    pub fn begin(&mut self, expected: u64) -> io::Result<(u64, File)> {
         let number = self.next;
-        let mut options = OpenOptions::new();
-        let options = options.write(true).create_new(true).mode(0o600);
-        let file = options.open(file_name(&self.path, number))?;
+        let path = file_name(&self.path, number);
+        let is_full = self.bytes + expected > self.bytes_max && !self.files.is_empty();
+        let oldest = is_full.then(|| self.files[0]);
+        self.written = 0;
+        if let Some((oldest, length)) = oldest
+            && self.reuse(oldest, &path).is_ok()
+        {
+            self.files.pop_front();
+            self.files.push_back((number, length));
+        } else {
+            let mut options = OpenOptions::new();
+            options.write(true).create_new(true).mode(0o600).open(&path)?;
+            self.files.push_back((number, 0));
+        }
         self.next += 1;
-        self.files.push_back((number, 0));
-        Ok((number, file))
+        Ok((number, OpenOptions::new().write(true).open(&path)?))
+    }
+
+    /// Gives a file another name. Whoever finds it before it is written over must not take the old
+    /// story for a new one.
+    fn reuse(&self, number: u64, path: &Path) -> io::Result<()> {
+        let old = file_name(&self.path, number);
+        OpenOptions::new().write(true).open(&old)?.write_all(&[0; MAGIC.len()])?;
+        fs::rename(old, path)
     }
 
     /// So many bytes are about to be added to the newest file: the oldest make room.
@@ -112,6 +138,9 @@ impl Ring {
     ///
     /// Where one can't be removed.
     pub fn make_room(&mut self, bytes: u64) -> io::Result<()> {
+        self.written += bytes;
+        let length = self.files.back().map_or(0, |(_, length)| *length);
+        let bytes = self.written.saturating_sub(length);
         while self.bytes + bytes > self.bytes_max && self.files.len() > 1 {
             let (number, length) = self.files[0];
             match fs::remove_file(file_name(&self.path, number)) {
@@ -154,8 +183,6 @@ pub fn files_of(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]
@@ -164,9 +191,11 @@ mod tests {
         let mut ring = Ring::open(&path, 100).unwrap();
         assert!(matches!(Ring::open(&path, 100), Err(RingError::InUse { .. })));
         for _ in 0..5 {
-            let (_, mut file) = ring.begin().unwrap();
-            ring.make_room(40).unwrap();
+            let (_, mut file) = ring.begin(40).unwrap();
+            ring.make_room(30).unwrap();
+            ring.make_room(10).unwrap();
             file.write_all(&[0; 40]).unwrap();
+            assert!(ring.bytes <= 100);
         }
         let numbers = |path: &Path| -> Vec<u64> {
             files_of(path).unwrap().into_iter().map(|(number, _)| number).collect()
@@ -175,7 +204,7 @@ mod tests {
         drop(ring);
         let mut ring = Ring::open(&path, 100).unwrap();
         assert_eq!((ring.bytes, ring.next), (80, 6));
-        ring.begin().unwrap();
+        ring.begin(10).unwrap();
         ring.make_room(90).unwrap();
         assert_eq!(numbers(&path), [6]);
         drop(ring);

@@ -3,12 +3,15 @@
 //! | bytes | what |
 //! |---|---|
 //! | 8 | `QTRECRD1` |
+//! | 4 | the salt: another one in each file |
 //! | a block | the [`Head`], whose last part is the core's state |
 //! | blocks | the tape: its bytes, cut anywhere |
+//! | 8 | zeros |
 //!
-//! A block is its length and the CRC-32C of its bytes, four bytes each, little-endian, and then its
-//! bytes. A process that dies leaves a block that is cut off, or a tape that ends in the middle of an
-//! input: all before that counts. `docs/decisions` has the reasons, `core/src/recording.rs` the
+//! A block is its length and the CRC-32C of the salt and its bytes, four bytes each, little-endian,
+//! and then its bytes. What lies behind the zeros is left of an older file, which has another salt.
+//! A process that dies leaves a block that is cut off, or a tape that ends in the middle of an input:
+//! all before that counts. `docs/decisions` has the reasons, `core/src/recording.rs` the
 //! form of states and inputs.
 
 use std::fs;
@@ -24,6 +27,9 @@ use quorate_core::time::Now;
 pub const MAGIC: &[u8; 8] = b"QTRECRD1";
 /// Before a block's bytes.
 pub const BLOCK_HEAD_BYTES: usize = 8;
+/// Behind the last block.
+pub const TERMINATOR: [u8; BLOCK_HEAD_BYTES] = [0; BLOCK_HEAD_BYTES];
+const SALT_BYTES: usize = 4;
 
 /// Whose recording it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,10 +139,8 @@ pub enum SegmentError {
 pub enum End {
     /// Nothing.
     Whole,
-    /// A block that was not written to its end.
-    Torn,
-    /// A block whose bytes are not what was written.
-    Damaged,
+    /// A block that was not written to its end, or is not what was written.
+    Broken,
 }
 
 /// One file.
@@ -157,8 +161,10 @@ impl Segment {
     ///
     /// [`SegmentError`] where nothing can be told of them.
     pub fn parse(bytes: &[u8]) -> Result<Self, SegmentError> {
-        let blocks = bytes.strip_prefix(MAGIC).ok_or(SegmentError::NoRecording)?;
-        let mut blocks = Blocks(blocks);
+        let rest = bytes.strip_prefix(MAGIC).ok_or(SegmentError::NoRecording)?;
+        let (salt, rest) = rest.split_at_checked(SALT_BYTES).ok_or(SegmentError::NoHead)?;
+        let salt = u32::from_le_bytes(salt.try_into().expect("four"));
+        let mut blocks = Blocks { rest, salt };
         let head = blocks.next().and_then(Result::ok).ok_or(SegmentError::NoHead)?;
         let mut source = Source::new(head);
         let head = Head::read(&mut source)?;
@@ -187,25 +193,26 @@ impl Segment {
 
     /// As it would have been written at once.
     #[must_use]
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(self.head.to_block());
+    pub fn to_bytes(&self, salt: u32) -> Vec<u8> {
+        let mut bytes = self.head.to_bytes(salt);
         let mut block = vec![0; BLOCK_HEAD_BYTES];
         block.extend_from_slice(&self.tape);
-        seal(&mut block);
+        seal(&mut block, salt);
         bytes.extend(block);
+        bytes.extend(TERMINATOR);
         bytes
     }
 }
 
 impl Head {
-    /// As a block.
+    /// All of a file before its tape.
     #[must_use]
-    pub fn to_block(&self) -> Vec<u8> {
-        let mut block = vec![0; BLOCK_HEAD_BYTES];
+    pub fn to_bytes(&self, salt: u32) -> Vec<u8> {
+        let mut block = Vec::with_capacity(self.state.len() + 4096);
+        block.extend(TERMINATOR);
         self.record(&mut block);
-        seal(&mut block);
-        block
+        seal(&mut block, salt);
+        [&MAGIC[..], &salt.to_le_bytes(), &block].concat()
     }
 }
 
@@ -214,35 +221,42 @@ impl Head {
 /// # Panics
 ///
 /// Where there is none, or the block is longer than 4 GiB.
-pub fn seal(block: &mut [u8]) {
+pub fn seal(block: &mut [u8], salt: u32) {
     let (head, bytes) = block.split_at_mut(BLOCK_HEAD_BYTES);
     let length = u32::try_from(bytes.len()).expect("what is queued is bounded");
     head[..4].copy_from_slice(&length.to_le_bytes());
-    head[4..].copy_from_slice(&crc32c::crc32c(bytes).to_le_bytes());
+    head[4..].copy_from_slice(&checksum(bytes, salt).to_le_bytes());
+}
+
+fn checksum(bytes: &[u8], salt: u32) -> u32 {
+    crc32c::crc32c_append(salt, bytes)
 }
 
 /// The blocks of a file, up to the first that is not whole.
-struct Blocks<'a>(&'a [u8]);
+struct Blocks<'a> {
+    rest: &'a [u8],
+    salt: u32,
+}
 
 impl<'a> Iterator for Blocks<'a> {
     type Item = Result<&'a [u8], End>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let rest = std::mem::take(&mut self.0);
-        if rest.is_empty() {
+        let rest = std::mem::take(&mut self.rest);
+        if rest.is_empty() || rest.starts_with(&TERMINATOR) {
             return None;
         }
         let Some((head, rest)) = rest.split_at_checked(BLOCK_HEAD_BYTES) else {
-            return Some(Err(End::Torn));
+            return Some(Err(End::Broken));
         };
         let number = |at: usize| u32::from_le_bytes(head[at..at + 4].try_into().expect("four"));
         let Some((bytes, rest)) = rest.split_at_checked(number(0) as usize) else {
-            return Some(Err(End::Torn));
+            return Some(Err(End::Broken));
         };
-        if crc32c::crc32c(bytes) != number(4) {
-            return Some(Err(End::Damaged));
+        if checksum(bytes, self.salt) != number(4) {
+            return Some(Err(End::Broken));
         }
-        self.0 = rest;
+        self.rest = rest;
         Some(Ok(bytes))
     }
 }
@@ -270,12 +284,12 @@ mod tests {
 
     #[test]
     fn what_is_cut_off_or_altered_is_seen() {
-        let bytes = segment().to_bytes();
+        let mut bytes = segment().to_bytes(77);
         let same = Segment::parse(&bytes).unwrap();
         assert_eq!((same.head.origin, same.tape), (segment().head.origin, vec![4, 5, 6, 7]));
-        for length in 0..bytes.len() {
+        for length in 0..bytes.len() - TERMINATOR.len() {
             match Segment::parse(&bytes[..length]) {
-                Ok(part) => assert!(part.tape.is_empty() && part.end != End::Damaged),
+                Ok(part) => assert!(part.tape.is_empty()),
                 Err(error) => assert_ne!(error, SegmentError::Head(RecordingError::CutOff)),
             }
         }
@@ -284,6 +298,14 @@ mod tests {
             other[place] ^= 1;
             let parsed = Segment::parse(&other);
             assert!(parsed.is_err() || parsed.is_ok_and(|it| it.end != End::Whole), "byte {place}");
+        }
+        // What is left of an older file is no part of this one, with or without the zeros.
+        let older = segment().to_bytes(78);
+        let length = bytes.len();
+        for keep in [length, length - TERMINATOR.len()] {
+            bytes.truncate(keep);
+            bytes.extend_from_slice(&older[older.len() - 20..]);
+            assert_eq!(Segment::parse(&bytes).unwrap().tape, [4, 5, 6, 7]);
         }
     }
 }

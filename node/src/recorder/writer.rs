@@ -5,19 +5,18 @@
 //! Nothing is synced: what the kernel has taken survives the process, though not a power cut.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use quorate_core::recording::Sink;
-
 use super::ring::Ring;
-use super::segment::{Head, MAGIC, Origin, seal};
-use super::{Item, RecordingFolder, Shared, Start};
+use super::segment::{Head, Origin, TERMINATOR, seal};
+use super::{Item, RecordingFolder, SEGMENT_PART, Shared, Start};
 use crate::logger::{Fields, Logger};
+use quorate_net::environment::random;
 
 /// What is left within this time is written together.
-const GATHER: Duration = Duration::from_millis(3);
+const GATHER: Duration = Duration::from_millis(5);
 /// Emptied buffers that are given back, and their length.
 const SPARE_MAX: usize = 2;
 const SPARE_BYTES_MAX: usize = 1 << 20;
@@ -28,8 +27,9 @@ pub(super) struct Writer {
     origin: Origin,
     shared: Arc<Shared>,
     logger: Logger,
-    /// `None` where there is nothing that what comes could be behind.
-    file: Option<File>,
+    /// With its salt; `None` where there is nothing that what comes could be behind.
+    file: Option<(File, u32)>,
+    segment_bytes: u64,
     /// Failures are told once, until something is written again.
     told: bool,
 }
@@ -41,7 +41,9 @@ impl Writer {
         shared: Arc<Shared>,
         logger: Logger,
     ) -> Self {
-        Self { ring: folder.ring, origin, shared, logger, file: None, told: false }
+        let segment_bytes = folder.bytes_max / SEGMENT_PART;
+        let ring = folder.ring;
+        Self { ring, origin, shared, logger, file: None, segment_bytes, told: false }
     }
 
     /// Writes until nothing comes any more.
@@ -94,18 +96,20 @@ impl Writer {
         let mut state = Vec::new();
         replica.record(&mut state);
         let head = Head { origin: self.origin.clone(), turns: *turns, gap: *gap, now: *now, state };
-        let mut bytes = Vec::with_capacity(head.state.len() + 4096);
-        bytes.raw(MAGIC);
-        bytes.extend(head.to_block());
+        // No two files that one folder has ever had have the same.
+        let salt = u32::from_le_bytes(random());
+        let bytes = head.to_bytes(salt);
         let length = bytes.len() as u64;
         if length > self.ring.state_bytes_max() {
             let sentence = format!("the core's state has {length} bytes: give it more room");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence));
         }
-        let (number, mut file) = self.ring.begin()?;
-        self.ring.make_room(length)?;
+        let (number, mut file) = self.ring.begin(length + self.segment_bytes)?;
+        self.ring.make_room(length + TERMINATOR.len() as u64)?;
         file.write_all(&bytes)?;
-        self.file = Some(file);
+        file.write_all(&TERMINATOR)?;
+        file.seek_relative(-(TERMINATOR.len() as i64))?;
+        self.file = Some((file, salt));
         let fields: Fields<'_> = &[("file", &number), ("turns", turns)];
         match gap {
             true => self.logger.warn("recording-gap", "a part of the recording is missing", fields),
@@ -117,10 +121,12 @@ impl Writer {
 
     /// Adds to the newest file.
     fn add(&mut self, mut buffer: Vec<u8>) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        seal(&mut buffer);
+        let Some((file, salt)) = &mut self.file else { return Ok(()) };
+        seal(&mut buffer, *salt);
         self.ring.make_room(buffer.len() as u64)?;
+        buffer.extend(TERMINATOR);
         file.write_all(&buffer)?;
+        file.seek_relative(-(TERMINATOR.len() as i64))?;
         if buffer.capacity() <= SPARE_BYTES_MAX {
             buffer.clear();
             let mut queue = self.shared.lock();

@@ -4,13 +4,14 @@ mod event_frame;
 mod folder;
 mod index;
 mod log;
+mod recording;
 mod superblock;
 mod wire;
 
 use crate::fuzz::Target;
 
 /// All of them.
-pub const ALL: [Target; 10] = [
+pub const ALL: [Target; 11] = [
     event_frame::EVENT_FRAME,
     wire::REQUEST,
     wire::REPLY,
@@ -21,4 +22,5 @@ pub const ALL: [Target; 10] = [
     log::SEALED,
     log::STAMP,
     superblock::SUPERBLOCK,
+    recording::RECORDING,
 ];

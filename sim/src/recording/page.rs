@@ -76,7 +76,7 @@ impl Page {
         }
         for (now, role, epoch) in self.roles.iter().take(ROLES_MAX) {
             let at = self.first.map_or_else(String::new, |first| since(first, *now));
-            let _ = writeln!(out, "  {at:>10}  {} in epoch {epoch}", role.name());
+            let _ = writeln!(out, "  {at:>10}  {} in epoch {epoch}", name(*role));
         }
         if self.roles.len() > ROLES_MAX {
             let _ = writeln!(out, "  and {} more changes", self.roles.len() - ROLES_MAX);
@@ -95,6 +95,14 @@ impl Page {
             }
         }
         out
+    }
+}
+
+/// What a node is; one that was elected leads once its first entry is committed.
+const fn name(role: RoleView) -> &'static str {
+    match role {
+        RoleView::Elected => "elected",
+        other => other.name(),
     }
 }
 

@@ -68,6 +68,8 @@ impl Drop for Folder {
 pub(crate) struct Group {
     ports: [u16; NODES],
     settings: Vec<String>,
+    /// Whether the nodes record what happens to them.
+    pub(crate) records: bool,
     pub(crate) nodes: [Option<Process>; NODES],
     // Removed last.
     folder: Folder,
@@ -102,6 +104,7 @@ impl Group {
         Self {
             ports: std::array::from_fn(|_| free_port()),
             settings: settings.iter().map(|word| (*word).to_owned()).collect(),
+            records: false,
             nodes: [const { None }; NODES],
             folder: Folder::new(name),
         }
@@ -158,7 +161,15 @@ impl Group {
             ("--certs", &certs),
         ];
         let fixed = pairs.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value.to_owned()]);
-        fixed.chain(self.settings.iter().cloned()).collect()
+        let recording = self.recording(place).display().to_string();
+        let record = ["--record".to_owned(), format!("{recording}:48M")];
+        let record = record.into_iter().filter(|_| self.records);
+        fixed.chain(self.settings.iter().cloned()).chain(record).collect()
+    }
+
+    /// The folder of a node's recording.
+    pub(crate) fn recording(&self, place: usize) -> PathBuf {
+        self.path(&format!("{}-recording", name(place)))
     }
 
     /// Starts a node, and waits for nothing.

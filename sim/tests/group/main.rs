@@ -16,6 +16,7 @@ mod lost_answers;
 mod pauses;
 mod process;
 mod raw;
+mod recordings;
 mod strangers;
 mod subscriptions;
 mod workload;
