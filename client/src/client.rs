@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quinn::Endpoint;
 use quorate_core::event::{self, ContentType, NewEvent};
-use quorate_core::id::Revision;
+use quorate_core::id::{EventId, Revision};
 use quorate_core::log::entry::LogId;
 use quorate_core::request::{Bound, Expected, Rejection};
 use quorate_net::clock::{Instant, timeout};
@@ -154,12 +154,24 @@ impl Client {
 
     /// Hides all events of a stream; it can be written again from the next revision on.
     pub fn delete(&self, stream: &str, expected: Expected) -> PendingAppend {
-        self.submit_delete(stream, expected, false)
+        self.delete_as(random_id(), stream, expected)
     }
 
     /// Closes a stream for ever.
     pub fn tombstone(&self, stream: &str, expected: Expected) -> PendingAppend {
-        self.submit_delete(stream, expected, true)
+        self.tombstone_as(random_id(), stream, expected)
+    }
+
+    /// As [`Client::delete`], with an id by which a later call of the application's own is known to
+    /// be the same.
+    pub fn delete_as(&self, id: EventId, stream: &str, expected: Expected) -> PendingAppend {
+        self.submit_delete(Ask::Delete { id, tombstone: false }, stream, expected)
+    }
+
+    /// As [`Client::tombstone`], with an id by which a later call of the application's own is known
+    /// to be the same.
+    pub fn tombstone_as(&self, id: EventId, stream: &str, expected: Expected) -> PendingAppend {
+        self.submit_delete(Ask::Delete { id, tombstone: true }, stream, expected)
     }
 
     /// Sets a stream's metadata.
@@ -313,11 +325,11 @@ impl Client {
         PendingAppend::new(self.handle.clone(), call)
     }
 
-    fn submit_delete(&self, stream: &str, expected: Expected, tombstone: bool) -> PendingAppend {
+    fn submit_delete(&self, ask: Ask, stream: &str, expected: Expected) -> PendingAppend {
         if let Err(rejection) = check_bounds(&self.limits(), stream, std::iter::empty()) {
             return PendingAppend::failed(AppendError::Rejected(rejection));
         }
-        self.submit(self.request(Ask::Delete { id: random_id(), tombstone }, stream, expected))
+        self.submit(self.request(ask, stream, expected))
     }
 }
 

@@ -102,8 +102,8 @@ pub use quorate_core::event::{ContentType, EventFrame, NewEvent};
 pub use quorate_core::id::{EventId, Position, Revision};
 pub use quorate_core::request::{Appended, Bound, Consistency, Expected, Rejection};
 pub use quorate_core::time::Created;
-pub use quorate_net::TrustError;
 pub use quorate_net::wire::{
     ClientLimits, Direction, ErrorCode, Filter, GroupStatus, MemberStatus, NodeStatus, ReadFrom,
     Role, Serving, SubscribeFrom, Target, Tolerates,
 };
+pub use quorate_net::{Trust, TrustError};

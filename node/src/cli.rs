@@ -26,6 +26,7 @@ pub mod output;
 pub mod read;
 pub mod selection;
 pub mod serve;
+pub mod sim;
 pub mod status;
 pub mod subscribe;
 mod thread;
@@ -94,6 +95,8 @@ pub enum Command {
     Cert(cert::Arguments),
     /// Check this machine: io_uring, direct I/O, disk latency, UDP, clock, free space
     Doctor(doctor::Arguments),
+    /// Run a simulated group by a scenario: the program quorate-sim does it
+    Sim(sim::Arguments),
     /// Show every setting: value, unit, and where the value comes from
     Config(config::Arguments),
     /// Print a completion script for a shell
@@ -115,6 +118,7 @@ pub fn run() -> ExitCode {
     let done = match &command {
         Command::Serve(arguments) => return serve::run(arguments),
         Command::Config(arguments) => return config::run(arguments, options.output),
+        Command::Sim(arguments) => return sim::run(arguments, output.is_json()),
         Command::Verify(arguments) => verify::run(arguments, &mut output),
         Command::Cert(arguments) => cert::run(arguments, &mut output),
         Command::Doctor(arguments) => doctor::run(arguments, &mut output),
@@ -155,6 +159,7 @@ fn talk(options: &Options, command: &Command, output: &mut Output) -> Result<(),
             | Command::Verify(_)
             | Command::Cert(_)
             | Command::Doctor(_)
+            | Command::Sim(_)
             | Command::Completion { .. } => unreachable!("these need no network"),
         };
         take_leave().await;
@@ -189,6 +194,13 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_for_the_simulator_is_not_looked_at() {
+        let arguments = ["quorate", "sim", "run", "x.toml", "-o", "folder", "--seed", "7"];
+        assert!(Cli::try_parse_from(arguments).is_ok());
+        assert!(Cli::try_parse_from(["quorate", "sim", "--help"]).is_ok());
     }
 
     #[test]

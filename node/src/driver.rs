@@ -20,9 +20,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use quorate_core::id::{Position, RequestId};
+use quorate_core::id::{NodeId, Position, RequestId};
 use quorate_core::request::{Change, Consistency, Outcome, Proposal, Rejection};
 use quorate_core::time::{Instant, Now};
+use quorate_net::Frame;
 use quorate_net::clock::{self, Sleep};
 use quorate_net::wire::{CallId, ClientLimits, ErrorCode, LeaderHint, Welcome};
 use quorate_storage::index::IndexError;
@@ -31,7 +32,7 @@ use quorate_storage::read::{ReadError, StoreReader};
 use quorate_storage::superblock::Identity;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use self::calls::{Call, Calls};
 pub use self::status::disk_name;
@@ -43,6 +44,7 @@ use crate::gateway::Peer;
 use crate::gateway::session::Outbox;
 use crate::logger::{Fields, Logger, wall_clock};
 use crate::peers::Links;
+use crate::watch;
 
 /// Damage beyond this is counted, but not told apart.
 const DAMAGE_MAX: usize = 32;
@@ -86,6 +88,9 @@ pub trait Watch {
 
     /// The engine has taken a turn; what came of it has not gone anywhere yet.
     fn turned(&self, engine: &Engine, output: &Output);
+
+    /// A frame has come from another node; the engine has not seen it yet.
+    fn heard(&self, from: NodeId, frame: &Frame);
 }
 
 /// A node's two clocks.

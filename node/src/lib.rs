@@ -12,3 +12,4 @@ pub mod peers;
 pub mod recorder;
 pub mod rfc3339;
 pub mod serve;
+pub(crate) mod watch;

@@ -33,13 +33,14 @@ use quorate_core::member::{Members, Name};
 use quorate_net::wire::peer::{Founding, PROTOCOL_VERSION, PeerHello};
 use quorate_net::{Frame, PeerConnector, WireError};
 use quorate_storage::superblock::SuperblockError;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use self::founding::Gathering;
 use self::roster::{Roster, impossible, too_many};
 use crate::admin::{Phase, Shared};
 use crate::driver::Driver;
 use crate::logger::{Fields, Logger};
+use crate::watch;
 use quorate_net::environment::random;
 
 pub use self::link::{CLOSE_REFUSED, Inbound};

@@ -14,7 +14,7 @@ export function drawFaults(context, scene) {
     const row = layout.faultRows.get(fault);
     for (const [lane, place] of layout.places) {
       if (fault.lanes.size > 0 && !fault.lanes.has(lane)) continue;
-      const top = place.top + (place.top === place.zone.top ? 0 : 0);
+      const { top } = place;
       context.globalAlpha = 0.09;
       context.fillStyle = colours.fault;
       context.fillRect(left, top, right - left, place.height);
@@ -24,13 +24,13 @@ export function drawFaults(context, scene) {
     }
     if (row > 5) continue;
     const top = layout.faultsTop + row * layout.faultRow;
-    drawLabel(context, fault, left, right, top, layout);
+    drawLabel(context, fault, left, right, top, scene);
     hits.push({ left, right, top, bottom: top + layout.faultRow, event: fault.event });
   }
   return hits;
 }
 
-function drawLabel(context, fault, left, right, top, layout) {
+function drawLabel(context, fault, left, right, top, { trace, layout, toX, width }) {
   const height = layout.faultRow - 3;
   context.fillStyle = colours.fault;
   context.globalAlpha = 0.2;
@@ -40,7 +40,10 @@ function drawLabel(context, fault, left, right, top, layout) {
   context.fillRect(left, top + height, right - left, 1.5);
   context.font = `600 11px ${fontFamily()}`;
   context.textBaseline = 'middle';
-  const room = right - left - 10;
+  // Words may stick out as far as the next fault of their row.
+  const row = layout.faultRows.get(fault);
+  const next = trace.faults.find((other) => other.from >= fault.to && layout.faultRows.get(other) === row);
+  const room = (next ? Math.min(width, toX(next.from)) : width) - left - 10;
   const words = [`${fault.kind}: ${fault.text}`, fault.kind].find((text) => context.measureText(text).width <= room);
   context.fillStyle = colours.ink;
   if (words) context.fillText(words, left + 7, top + height / 2);
@@ -91,7 +94,7 @@ export function drawRoles(context, scene) {
 function labelRole(context, style, role, epoch, left, right, y) {
   context.font = `600 11px ${fontFamily()}`;
   context.textBaseline = 'middle';
-  const choices = epoch ? [`${role} · epoch ${epoch}`, `${role} · ${epoch}`, role, role[0].toUpperCase()] : [role, role[0]];
+  const choices = epoch ? [`${role} · epoch ${epoch}`, `${role} · e${epoch}`, role, role[0].toUpperCase()] : [role, role[0]];
   const words = choices.find((text) => context.measureText(text).width <= right - left - 12);
   if (!words) return;
   if (style.hatch) {

@@ -4,8 +4,8 @@ import { element, shape } from './elements.js';
 import { count } from './words.js';
 
 /** Order in which kinds are listed: as an append goes, then elections, then the rest. */
-const ORDER = ['call', 'append', 'ack', 'append-ack', 'commit', 'reply', 'heartbeat', 'heartbeat-reply', 'pre-vote',
-  'pre-vote-reply', 'vote', 'vote-reply', 'timeout-now'];
+const ORDER = ['call', 'append', 'append-ack', 'commit', 'reply', 'heartbeat', 'heartbeat-reply', 'pre-vote-request',
+  'pre-vote', 'vote-request', 'vote', 'timeout-now'];
 
 function rankOf(kind) {
   const place = ORDER.indexOf(kind);

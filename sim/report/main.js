@@ -14,6 +14,9 @@ import { Diagram } from './diagram.js';
 import { drawLatency } from './latency.js';
 import { drawAsserts, drawCoverage, drawFaultTable, drawLeaders, drawLinks, drawPhases, drawTop } from './tables.js';
 
+/** Narrower than this there is nothing but names. */
+const WIDTH_MIN = 160;
+
 const byId = (id) => document.getElementById(id);
 
 /** A canvas with as many pixels as the screen has; gives its context and its width in the page's. */
@@ -79,6 +82,8 @@ function build(trace) {
     const [small, smallWidth] = prepare(byId('minimap'), 64);
     minimap.draw(small, smallWidth, 64);
     const [large, width] = prepare(byId('diagram'), diagram.layout.height);
+    // Not laid out yet: the observer calls again when it is.
+    if (width < WIDTH_MIN) return;
     const { total, drawn } = diagram.draw(large, width);
     drawnTotal = total;
     byId('range').textContent = `${moment(view.from, view.span / 50)} + ${span(view.span)}`;
@@ -142,12 +147,12 @@ function listen({ trace, view, diagram, changed, repaint }) {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', repaint);
   matchMedia('print').addEventListener('change', repaint);
   let width = innerWidth;
-  window.addEventListener('resize', () => {
+  new ResizeObserver(() => {
     changed();
     if (innerWidth === width) return;
     width = innerWidth;
     drawLatency(byId('latency-charts'), trace.summary, trace, (from, to) => view.glideTo(from, to));
-  });
+  }).observe(document.querySelector('.frame'));
   const field = byId('search-text');
   const search = (backwards) => {
     if (!field.value.trim()) return;

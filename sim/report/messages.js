@@ -5,7 +5,7 @@ import { drawRibbons, pairsOf } from './ribbons.js';
 import { placeOf } from './trace.js';
 
 /** Lines of one kind that are closer than this are a wall: then a ribbon is drawn instead. */
-const LINE_ROOM = 4;
+const LINE_ROOM = 6;
 /** Crosses closer than this are one. */
 const CROSS_ROOM = 9;
 /** Below so many lines there is room for an arrow head at each, and for words along them. */
@@ -90,14 +90,18 @@ export function drawMessages(context, scene, groups) {
   const { trace, story, width } = scene;
   const shown = groups.filter((group) => group.shown).map((group) => ({ group, count: countIn(scene, group) }));
   const room = (width - GUTTER) / LINE_ROOM;
-  drawRibbons(context, scene, shown.filter(({ count }) => count > room).map(({ group }) => group));
+  // What only keeps time has to make way earlier.
+  const isDense = ({ group, count }) => count > (group.style.family === 'beat' ? room / 4 : room);
+  drawRibbons(context, scene, shown.filter(isDense).map(({ group }) => group));
   const all = [];
   let total = 0;
-  for (const { group, count } of shown) {
-    total += count;
-    if (count > room) continue;
+  for (const entry of shown) {
+    const { group } = entry;
+    total += entry.count;
+    if (isDense(entry)) continue;
     const lines = collect(scene, group);
-    drawLines(context, group.style, lines, story ? 0.24 : 0.85);
+    // The closer they are, the paler: a ribbon is what comes next.
+    drawLines(context, group.style, lines, story ? 0.24 : 0.9 - 0.45 * Math.min(1, entry.count / room));
     all.push(...lines);
   }
   context.globalAlpha = story ? 0.3 : 1;

@@ -3,7 +3,7 @@
 /** How far one step looks. Causes are near; where one is not, the page must not stand still. */
 const REACH = 20000;
 /** Messages that tell how much is on the sender's disk. */
-const ACKS = new Set(['ack', 'append-ack', 'heartbeat-reply']);
+const ACKS = new Set(['append-ack', 'heartbeat-reply']);
 
 /** The nearest event before `event` in its lane that is accepted, or -1. */
 export function before(trace, event, accept, lane = trace.lane[event]) {

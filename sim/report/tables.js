@@ -5,7 +5,7 @@ import { count, moment, span } from './words.js';
 const VERDICTS = {
   holds: 'All promises hold',
   safety: 'A safety promise is broken',
-  liveness: 'The group did not make progress',
+  liveness: 'A liveness promise is broken',
   'not-deterministic': 'Two runs of one seed differ',
   'service-level': 'A service level was missed',
 };
@@ -36,7 +36,7 @@ export function drawTop(root, trace, go) {
       element('span', { class: `verdict ${holds ? 'holds' : 'fails'}`, id: 'verdict' }, icon, VERDICTS[summary.verdict] ?? summary.verdict),
       element('nav', { 'aria-label': 'Parts of this page' }, [['picture', 'Picture'], ['latency', 'Latency'], ['network', 'Network'], ['promises', 'Promises']]
         .map(([id, name]) => element('a', { href: `#${id}` }, name)))),
-    summary.reason ? element('p', { class: 'reason' }, summary.reason) : '',
+    summary.reason ? element('p', { class: 'reason' }, summary.reason[0].toUpperCase() + summary.reason.slice(1)) : '',
     broken.length ? element('ul', { class: 'broken' }, broken.map((assert) => element('li', {},
       element('b', {}, assert.id), `: wanted ${assert.wanted}, got ${assert.measured}. `, places(trace, assert, go)))) : '',
     command(summary.command),
@@ -69,7 +69,7 @@ function places(trace, assert, go) {
     if (trace.text(event).includes(assert.id)) links.push(link(`at ${moment(trace.time[event], 1e6)}`, () => go.event(event)));
   }
   if (links.length === 0) {
-    for (const found of (assert.story ?? '').matchAll(/\b(?:t\s*=\s*|at\s+)([\d.]+)\s*(s|ms)\b/g)) {
+    for (const found of (assert.story ?? '').matchAll(/\b(?:t\s*=\s*|(?:at|from)\s+)([\d.]+)\s*(s|ms)\b/g)) {
       const time = Number(found[1]) * (found[2] === 's' ? 1e9 : 1e6);
       if (time <= trace.duration && links.length < 3) links.push(link(`at ${moment(time, 1e6)}`, () => go.time(time)));
     }
@@ -143,13 +143,15 @@ export function drawLinks(root, trace) {
 export function drawLeaders(root, trace) {
   const shares = new Map();
   for (const { node, zone, ns } of trace.summary.leaders ?? []) {
+    // Nobody: that is what is left.
+    if (node === '-') continue;
     const share = shares.get(node) ?? { node, zone, ns: 0 };
     share.ns += ns;
     shares.set(node, share);
   }
   const whole = trace.summary.virtual_ns ?? trace.duration;
   const led = [...shares.values()].reduce((sum, share) => sum + share.ns, 0);
-  const rows = [...shares.values()].map((share) => [`${share.node} · ${share.zone}`, share.ns, 'var(--leader)']);
+  const rows = [...shares.values()].filter((share) => share.ns > 0).map((share) => [`${share.node} · ${share.zone}`, share.ns, 'var(--leader)']);
   // Two can believe to lead for a moment, so what is left may be nothing.
   if (whole > led) rows.push(['nobody', whole - led, 'var(--soft)']);
   root.replaceChildren(

@@ -1,9 +1,11 @@
 // Why something happened, in sentences and in steps: which acks made a commit, which commit an answer.
 import { list, plural, span } from './words.js';
-import { acknowledged, before, carrier, firstBehind, prompt, reached, sendsBetween } from './paths.js';
+import { acknowledged, before, behind, carrier, firstBehind, prompt, reached, sendsBetween } from './paths.js';
 
 /** Generic chains end here: what is older explains little. */
 const STEPS_MAX = 14;
+/** What a node says because of a commit leaves it within so many nanoseconds. */
+const TURN = 200_000;
 /** Calls that are traced back from one entry: a batch has many. */
 const CALLS_MAX = 2;
 
@@ -150,7 +152,7 @@ function whyQuorum(story, event) {
   story.sentence = counted.length < quorum
     ? `The trace shows only ${plural(counted.length, 'disk')} that had it.`
     : `${trace.laneName(leader)} leads. ${quorum} of ${trace.nodes.length} disks had entry ${entry}: ${list(names)}.`;
-  story.answers = answersFor(trace, entry, event);
+  story.answers = answersFor(trace, entry, event, leader);
   addOrigins(story, story.answers, leader, event);
 }
 
@@ -171,15 +173,31 @@ function addOrigins(story, answers, leader, commit) {
   }
 }
 
-/** Answers that name an entry, once it is committed. */
-function answersFor(trace, entry, commit) {
+/** Answers that name an entry once it is committed, or, where none does, those that left just then. */
+function answersFor(trace, entry, commit, leader) {
   const answers = trace.all('answer');
   const found = [];
   const start = firstBehind(answers, commit);
   for (let place = start; place < Math.min(answers.length, start + 400); place++) {
     if (trace.number[answers[place]] === entry) found.push(answers[place]);
   }
+  if (found.length > 0) return found;
+  behind(trace, commit, (at) => {
+    const call = trace.call[at];
+    if (trace.kind[at] === trace.code.commit || trace.time[at] > trace.time[commit] + TURN) return true;
+    const isReply = trace.kind[at] === trace.code.send && call >= 0 && trace.nameOf(call) === 'append';
+    if (isReply && trace.answerOf.has(call)) found.push(trace.answerOf.get(call));
+    return false;
+  }, leader);
   return found;
+}
+
+/** The commit that a reply tells of: of the entry that the answer names, else that of the same turn. */
+function commitOf(trace, answer, node, reply, came) {
+  if (trace.number[answer]) return reached(trace, node, 'commit', trace.number[answer], reply);
+  if (trace.nameOf(trace.back[answer]) !== 'append') return -1;
+  const commit = trace.lastOf(node, 'commit', reply);
+  return commit > came && trace.time[reply] - trace.time[commit] <= TURN ? commit : -1;
 }
 
 function whyAnswer(story, event) {
@@ -203,14 +221,13 @@ function whyAnswer(story, event) {
     return;
   }
   const node = trace.lane[answeredBy];
-  const entry = trace.number[event];
-  const commit = entry ? reached(trace, node, 'commit', entry, answeredBy) : -1;
   const came = before(
     trace,
     answeredBy,
     (at) => trace.kind[at] === trace.code.recv && trace.back[at] >= 0 && trace.call[trace.back[at]] === call,
     node,
   );
+  const commit = commitOf(trace, event, node, answeredBy, came);
   if (commit >= 0) {
     const sentence = story.sentence;
     whyQuorum(story, commit);
@@ -288,9 +305,8 @@ function whyRole(story, event) {
     before(trace, event, (at) => {
       if (at <= campaign) return true;
       const send = trace.back[at];
-      if (trace.kindOf(at) === 'recv' && send >= 0 && trace.nameOf(send) === 'vote-reply') {
-        const no = /refused|not granted|denied|granted false/.test(trace.text(send));
-        if (!no) votes.unshift(at);
+      if (trace.kindOf(at) === 'recv' && send >= 0 && trace.nameOf(send) === 'vote') {
+        if (!/^no\b/.test(trace.text(send))) votes.unshift(at);
       }
       return false;
     });

@@ -4,6 +4,7 @@
 //! Nothing in a world reads a clock or draws from the system's randomness, so a seed is a whole run:
 //! it can be repeated on any machine, byte for byte.
 
+pub mod full;
 pub mod fuzz;
 pub mod group;
 pub mod history;

@@ -60,6 +60,11 @@ enum Command {
         /// The folder of the run.
         folder: PathBuf,
     },
+    /// Draw the picture of a run again: report.html in its folder.
+    Report {
+        /// The folder of the run.
+        folder: PathBuf,
+    },
     /// Find where two runs part.
     Diff {
         /// The folder of one run.
@@ -137,6 +142,16 @@ fn main() -> ExitCode {
         },
         Command::Shrink { folder } => shrink::shrink(&folder),
         Command::Explain { folder } => explain::explain(&folder),
+        Command::Report { folder } => match quorate_sim::report::write(&folder) {
+            Ok(path) => {
+                println!("{}", path.display());
+                0
+            }
+            Err(error) => {
+                eprintln!("{error}");
+                commands::USAGE
+            }
+        },
         Command::Diff { one, other } => diff::diff(&one, &other),
         Command::Validate { files } => validate::validate(&files),
         Command::Profile { command: ProfileCommand::Ls } => profile::list(),

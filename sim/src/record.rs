@@ -36,6 +36,9 @@ use crate::scenario::{story, write};
 /// The version of the formats in a run's folder.
 pub const SCHEMA: u64 = 1;
 
+/// Is shown each line of a trace as it comes.
+pub type LineShown = Box<dyn FnMut(&str)>;
+
 /// A recorder that several parts of a world share.
 pub type Shared = Rc<RefCell<Recorder>>;
 
@@ -155,7 +158,7 @@ pub struct Recorder {
     now: Nanos,
     /// What happens after the run's own time is no part of its trace.
     is_over: bool,
-    steps: Option<Box<dyn FnMut(&str)>>,
+    steps: Option<LineShown>,
 }
 
 /// A fault as it was really applied.
@@ -212,7 +215,7 @@ impl Recorder {
     }
 
     /// Shows each line of the trace as it comes, too.
-    pub fn on_line(&mut self, show: Box<dyn FnMut(&str)>) {
+    pub fn on_line(&mut self, show: LineShown) {
         self.steps = Some(show);
     }
 
@@ -480,6 +483,12 @@ impl Recorder {
             let planned = Planned::Arrival { at, client, load, number };
             self.sink.plan(&plan::line(&self.scenario, &planned));
         }
+    }
+
+    /// Something that two runs must have in common, and words about it.
+    pub fn digest(&mut self, at: Nanos, bytes: &[u8], text: String) {
+        self.hash.add(bytes);
+        self.note(at, None, text);
     }
 
     /// Something worth a word.

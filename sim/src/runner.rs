@@ -8,14 +8,18 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
+use crate::full;
 use crate::group;
 use crate::history::Violation;
 use crate::record::plan::Planned;
 use crate::record::sink::Sink;
 use crate::record::summary::Summary;
-use crate::record::{Recorder, Shared};
+use crate::record::{LineShown, Recorder, Shared};
 use crate::scenario::check::Tier;
 use crate::scenario::model::Scenario;
+
+/// Where a scenario can run.
+pub const TIERS: [Tier; 2] = [Tier::Pure, Tier::Full];
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -47,7 +51,6 @@ pub struct Ran {
 }
 
 type LastWords = Box<dyn FnOnce(String) -> u8>;
-type LineShown = Box<dyn FnMut(&str)>;
 
 thread_local! {
     /// Where a panic can't be caught: what is still to be done, and with what to exit then.
@@ -76,6 +79,11 @@ pub fn catch_assertions() {
     }));
 }
 
+/// What the last panic said, where somebody has caught it since, as a runtime does for its tasks.
+pub(crate) fn take_panic() -> Option<String> {
+    PANIC.with(|panic| panic.borrow_mut().take())
+}
+
 fn text_of(payload: &dyn Any) -> String {
     let text = payload.downcast_ref::<String>().cloned();
     let text = text.or_else(|| payload.downcast_ref::<&str>().map(|&it| it.to_owned()));
@@ -101,7 +109,8 @@ impl Job {
             Some(folder) => Sink::folder(folder)?,
             None => Sink::none(),
         };
-        let mut recorder = Recorder::new(&self.scenario, self.seed, self.tier, 1, sink);
+        let mut recorder =
+            Recorder::new(&self.scenario, self.seed, self.tier, self.dilation(), sink);
         if let Some(lines) = lines {
             recorder.on_line(lines);
         }
@@ -127,12 +136,20 @@ impl Job {
         Ok(show(&ran))
     }
 
+    /// How much slower the world's time is than the scenario's.
+    fn dilation(&self) -> u64 {
+        match self.tier {
+            Tier::Pure => 1,
+            Tier::Full => full::dilation(&self.scenario).into(),
+        }
+    }
+
     fn play(&self, record: &Shared) -> Result<(), Violation> {
         match self.tier {
             Tier::Pure => {
                 group::play::play(&self.scenario, self.seed, self.planned.as_deref(), record)
             }
-            Tier::Full => unreachable!("it was refused before: {:?} is not here yet", self.tier),
+            Tier::Full => full::play(&self.scenario, self.seed, self.planned.as_deref(), record),
         }
     }
 }

@@ -66,15 +66,22 @@ impl Step {
 
 type Fails<'a> = &'a mut dyn FnMut(&Scenario) -> bool;
 
+/// What is known of the failure.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// When it was complete.
+    pub ends: Nanos,
+    /// The assertion that fails.
+    pub assertion: String,
+}
+
 /// Takes one step as far as it goes.
-///
-/// - `ends`: when the failure was complete
-pub fn shrink(scenario: &Scenario, step: Step, ends: Nanos, fails: Fails<'_>) -> Scenario {
+pub fn shrink(scenario: &Scenario, step: Step, asked: &Asked, fails: Fails<'_>) -> Scenario {
     let mut best = scenario.clone();
     match step {
         Step::Cut => {
             for margin in [200 * MILLIS, SECOND, 5 * SECOND] {
-                let end = (ends + margin).next_multiple_of(SECOND / 2);
+                let end = (asked.ends + margin).next_multiple_of(SECOND / 2);
                 let candidate = cut(&best, end);
                 if end < best.run.virtual_time && keep(&mut best, candidate, fails) {
                     break;
@@ -92,6 +99,9 @@ pub fn shrink(scenario: &Scenario, step: Step, ends: Nanos, fails: Fails<'_>) ->
         }
         Step::Asserts => {
             for place in (0..best.asserts.len()).rev() {
+                if best.asserts[place].id == asked.assertion {
+                    continue;
+                }
                 let mut candidate = best.clone();
                 candidate.asserts.remove(place);
                 keep(&mut best, candidate, fails);
@@ -340,7 +350,8 @@ fn constants(best: &mut Scenario, fails: Fails<'_>) {
 pub fn size(scenario: &Scenario) -> String {
     let clients: usize = scenario.clients.iter().map(|client| client.count).sum();
     let loads = scenario.clients.iter().flat_map(|client| &client.loads);
-    let rate: f64 = loads.map(|load| load.arrival.rate).sum();
+    // An empty sum of floats is minus zero.
+    let rate = loads.map(|load| load.arrival.rate).sum::<f64>() + 0.0;
     let downtime: Nanos = scenario.faults.iter().filter_map(|fault| fault.lasts).sum();
     format!(
         "{} long, {} faults of together {}, {clients} clients at {rate:.0}/s, {} nodes",

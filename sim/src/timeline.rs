@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use crate::record::Recorder;
-use crate::record::summary::{PhaseSummary, Summary};
+use crate::record::summary::{Bucket, PhaseSummary, Summary};
 use crate::scenario::units::show;
 
 /// Parts of the time that a line shows.
@@ -44,9 +44,13 @@ pub fn page(recorder: &Recorder, summary: &Summary, style: Style) -> String {
 
 fn head(out: &mut String, summary: &Summary) {
     let build = if cfg!(debug_assertions) { "with all checks" } else { "release" };
+    let stretched = match summary.dilation {
+        1 => String::new(),
+        times => format!(" (time stretched {times}-fold)"),
+    };
     let _ = writeln!(
         out,
-        "{}  seed {}  tier {}  {build}  {} simulated in {}",
+        "{}  seed {}  tier {}{stretched}  {build}  {} simulated in {}",
         summary.name,
         summary.seed,
         summary.tier,
@@ -85,33 +89,31 @@ fn bands(out: &mut String, recorder: &Recorder, summary: &Summary, style: Style)
         .unwrap_or(0)
         .max(8);
     let _ = writeln!(out, " {:<width$} {}", "t(s)", axis(summary.virtual_ns));
-    let legend = [
-        "L leader   f follower",
-        "c candidate   . down",
-        "x cut off   p paused",
-        "s slow disk   r starting",
-        "! stopped by itself",
-    ];
     for (node, it) in scenario.nodes.iter().enumerate() {
         let name = format!("{} {}", it.name, scenario.zones[it.zone]);
         let marks = recorder.band(node, COLUMNS);
         let painted: String = marks.chars().map(|mark| paint(mark, style)).collect();
-        let note = legend.get(node).unwrap_or(&"");
-        let _ = writeln!(out, " {name:<width$} {painted}  {note}");
+        let _ = writeln!(out, " {name:<width$} {painted}");
     }
-    let done: Vec<u64> = columns(summary, |bucket| bucket.done);
-    let failed: Vec<u64> = columns(summary, |bucket| bucket.failed);
-    let slowest: Vec<u64> = columns(summary, |bucket| bucket.max_ns.unwrap_or(0));
+    let sum = |one: u64, other: u64| one + other;
+    let done = columns(summary, |bucket| bucket.done, sum);
+    let failed = columns(summary, |bucket| bucket.failed, sum);
+    let slowest = columns(summary, |bucket| bucket.max_ns.unwrap_or(0), u64::max);
     let most = done.iter().max().copied().unwrap_or(0);
     let second = summary.virtual_ns as f64 / 1e9 / COLUMNS as f64;
     let rate = most as f64 / second.max(1e-9);
-    let note = |at: usize| legend.get(scenario.nodes.len() + at).unwrap_or(&"");
     let _ = writeln!(out, " {:<width$} {}  up to {rate:.0}", "ok/s", bars(&done));
     if failed.iter().any(|count| *count > 0) {
-        let _ = writeln!(out, " {:<width$} {}  {}", "failed", bars(&failed), note(0));
+        let _ = writeln!(out, " {:<width$} {}", "failed", bars(&failed));
     }
     let longest = slowest.iter().max().copied().unwrap_or(0);
     let _ = writeln!(out, " {:<width$} {}  up to {}", "slowest", bars(&slowest), show(longest));
+    let _ = writeln!(
+        out,
+        " {:<width$} L leader  f follower  c candidate  . down  r starting  x cut off  s slow disk  \
+         p paused  ! stopped",
+        ""
+    );
 }
 
 fn paint(mark: char, style: Style) -> String {
@@ -142,11 +144,16 @@ fn axis(end: u64) -> String {
     axis.into_iter().collect::<String>().trim_end().to_owned()
 }
 
-fn columns(summary: &Summary, value: impl Fn(&crate::record::summary::Bucket) -> u64) -> Vec<u64> {
+fn columns(
+    summary: &Summary,
+    value: impl Fn(&Bucket) -> u64,
+    together: impl Fn(u64, u64) -> u64,
+) -> Vec<u64> {
     let mut columns = vec![0; COLUMNS];
     let count = summary.over_time.len().max(1);
     for (place, bucket) in summary.over_time.iter().enumerate() {
-        columns[place * COLUMNS / count] += value(bucket);
+        let column = &mut columns[place * COLUMNS / count];
+        *column = together(*column, value(bucket));
     }
     columns
 }

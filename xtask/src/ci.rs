@@ -22,11 +22,13 @@ enum Action {
     Cargo(&'static str),
     /// A command line of the simulator, in words.
     Simulator(&'static str),
+    /// Bounds of exhaustive checks of the core.
+    Exhaustive(&'static str),
 }
 
 /// Cheap ones first. The simulator's seeds are 0, 1, 2 … so that a run of CI can be repeated, and
 /// some drawn from the clock, so that each run looks where none has looked before.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 13] = [
     Step { name: "format", action: Action::Cargo("fmt --all --check") },
     Step { name: "tidy", action: Action::Tidy },
     Step {
@@ -43,6 +45,15 @@ const STEPS: [Step; 10] = [
     Step { name: "fuzz", action: Action::Simulator("fuzz --seconds 60") },
     Step { name: "seeds", action: Action::Simulator("run --seeds 400 --fresh 400") },
     Step { name: "twice", action: Action::Simulator("twice --seeds 20") },
+    Step { name: "scenarios", action: Action::Simulator("run sim/scenarios --seed 1 --twice") },
+    Step {
+        name: "whole-nodes",
+        action: Action::Simulator("run sim/scenarios/full --tier full --seed 1 --twice"),
+    },
+    Step {
+        name: "exhaustive",
+        action: Action::Exhaustive("wide,2,0,0,0 narrow,1,1,1,0 narrow,2,1,0,0"),
+    },
     Step { name: "mutants", action: Action::Simulator("mutants --seeds 60") },
     Step { name: "report", action: Action::Report },
 ];
@@ -106,11 +117,13 @@ impl Plan {
 /// `cargo xtask fuzz …` on its own, with the arguments that the simulator's fuzzer takes.
 pub(crate) fn fuzz(root: &Path, arguments: &[String]) -> bool {
     let words = arguments.iter().map(String::as_str);
-    cargo(root, SIMULATOR.split(' ').chain(["fuzz"]).chain(words))
+    cargo(root, SIMULATOR.split(' ').chain(["fuzz"]).chain(words), &[])
 }
 
 const SIMULATOR: &str =
     "run --quiet --locked --profile simulation --package quorate-sim --bin quorate-sim --";
+
+const EXHAUSTIVE: &str = "test --quiet --locked --profile simulation --package quorate-core --test exhaustive -- --nocapture --test-threads 1";
 
 impl Action {
     fn run(&self, root: &Path) -> bool {
@@ -120,19 +133,29 @@ impl Action {
                 false
             }),
             Self::Report => report::check(root),
-            Self::Cargo(words) => cargo(root, words.split(' ')),
-            Self::Simulator(words) => cargo(root, SIMULATOR.split(' ').chain(words.split(' '))),
+            Self::Cargo(words) => cargo(root, words.split(' '), &[]),
+            Self::Simulator(words) => {
+                cargo(root, SIMULATOR.split(' ').chain(words.split(' ')), &[])
+            }
+            Self::Exhaustive(bounds) => cargo(root, EXHAUSTIVE.split(' '), &[("BOUNDS", bounds)]),
         }
     }
 }
 
 /// Runs this very cargo. Warnings of rustdoc are errors, but private items may be linked to: the
 /// pages are made with them, for those who work on the project.
-fn cargo<'a>(root: &Path, arguments: impl Iterator<Item = &'a str>) -> bool {
+///
+/// - `variables`: of its environment
+fn cargo<'a>(
+    root: &Path,
+    arguments: impl Iterator<Item = &'a str>,
+    variables: &[(&str, &str)],
+) -> bool {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(program)
         .args(arguments)
         .current_dir(root)
+        .envs(variables.iter().copied())
         .env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links")
         .status();
     match status {

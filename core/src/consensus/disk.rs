@@ -244,3 +244,132 @@ impl OwnDisk {
         hasher.update(&[u8::from(self.stalled), u8::from(self.full), u8::from(self.failed)]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::entry::LogId;
+
+    const FIRST: Epoch = Epoch::from_wire(1);
+
+    /// A log of so many entries of epoch 1, of which nothing is on disk.
+    fn log(count: u64) -> (Tail, OwnDisk) {
+        let mut tail = Tail::open(LogId::default(), LogEnd::default());
+        for _ in 0..count {
+            tail.seal_epoch(FIRST, b"record");
+        }
+        (tail, OwnDisk::new(&LogEnd::default()))
+    }
+
+    fn index(number: u64) -> LogIndex {
+        LogIndex::from_wire(number)
+    }
+
+    /// Asks for writes, at most so many at once; gives of which entries.
+    fn submit(disk: &mut OwnDisk, tail: &mut Tail, in_flight_max: u32, must: u64) -> Vec<u64> {
+        let mut effects = Effects::new();
+        disk.submit(tail, in_flight_max, index(must), &mut effects);
+        let number = |effect| match effect {
+            Effect::WriteEntry(index) => index.get(),
+            other => panic!("{other:?}"),
+        };
+        effects.drain().map(number).collect()
+    }
+
+    fn written(disk: &mut OwnDisk, tail: &Tail, epoch: u64, number: u64) -> u64 {
+        disk.written(Epoch::from_wire(epoch), index(number), tail, Switch::default());
+        disk.check(tail);
+        disk.durable().index.get()
+    }
+
+    fn truncate(disk: &mut OwnDisk, tail: &mut Tail, to: u64) -> Vec<Effect> {
+        let mut effects = Effects::new();
+        let (end, on_disk) = tail.truncate(index(to));
+        disk.truncate(end, on_disk, &mut effects);
+        disk.check(tail);
+        effects.drain().collect()
+    }
+
+    #[test]
+    fn writes_that_end_in_any_order_are_durable_without_gaps() {
+        let (mut tail, mut disk) = log(4);
+        assert_eq!(submit(&mut disk, &mut tail, 9, 0), [1, 2, 3, 4]);
+        let ends = [3, 2, 2, 1, 4].map(|number| written(&mut disk, &tail, 1, number));
+        assert_eq!(ends, [0, 0, 0, 3, 4]);
+        assert_eq!(disk.in_flight(&tail), 0);
+    }
+
+    #[test]
+    fn writes_in_flight_are_bounded_but_for_what_is_committed() {
+        let (mut tail, mut disk) = log(4);
+        assert_eq!(submit(&mut disk, &mut tail, 2, 0), [1, 2]);
+        assert_eq!(submit(&mut disk, &mut tail, 2, 3), [3]);
+        written(&mut disk, &tail, 1, 2);
+        written(&mut disk, &tail, 1, 1);
+        assert_eq!(submit(&mut disk, &mut tail, 2, 3), [4]);
+    }
+
+    #[test]
+    fn the_end_of_another_entrys_write_says_nothing() {
+        let (mut tail, mut disk) = log(2);
+        submit(&mut disk, &mut tail, 1, 0);
+        assert_eq!(written(&mut disk, &tail, 2, 1), 0, "of another epoch");
+        assert_eq!(written(&mut disk, &tail, 1, 2), 0, "not submitted");
+        assert_eq!(written(&mut disk, &tail, 1, 3), 0, "not there");
+    }
+
+    #[test]
+    fn nothing_is_written_while_the_log_is_truncated() {
+        let (mut tail, mut disk) = log(3);
+        submit(&mut disk, &mut tail, 9, 0);
+        written(&mut disk, &tail, 1, 1);
+        let end = LogEnd::after(tail.entry(index(1)).0);
+        assert_eq!(truncate(&mut disk, &mut tail, 1), [Effect::Truncate { end }]);
+        tail.seal_epoch(Epoch::from_wire(2), b"record");
+        assert!(submit(&mut disk, &mut tail, 9, 0).is_empty());
+        disk.truncated(index(1), &mut Effects::new());
+        assert_eq!(submit(&mut disk, &mut tail, 9, 0), [2]);
+        assert_eq!(written(&mut disk, &tail, 1, 2), 1, "of what was removed");
+        assert_eq!(written(&mut disk, &tail, 2, 2), 2);
+    }
+
+    #[test]
+    fn a_second_truncation_waits_for_the_first() {
+        let (mut tail, mut disk) = log(3);
+        submit(&mut disk, &mut tail, 9, 0);
+        assert_eq!(truncate(&mut disk, &mut tail, 2).len(), 1);
+        assert_eq!(truncate(&mut disk, &mut tail, 1), [], "until that is done");
+        let mut effects = Effects::new();
+        disk.truncated(index(2), &mut effects);
+        let end = LogEnd::after(tail.entry(index(1)).0);
+        assert_eq!(effects.drain().collect::<Vec<_>>(), [Effect::Truncate { end }]);
+    }
+
+    #[test]
+    fn what_was_never_submitted_is_removed_without_the_disk() {
+        let (mut tail, mut disk) = log(3);
+        submit(&mut disk, &mut tail, 1, 0);
+        assert_eq!(truncate(&mut disk, &mut tail, 1), []);
+    }
+
+    #[test]
+    fn a_failed_disk_takes_no_more_writes() {
+        let (mut tail, mut disk) = log(1);
+        disk.fail();
+        assert!(submit(&mut disk, &mut tail, 9, 1).is_empty());
+        assert!(!disk.is_fit() && !disk.can_write());
+    }
+
+    #[test]
+    fn a_write_that_takes_long_is_a_stall_until_it_ends() {
+        let (mut tail, mut disk) = log(1);
+        submit(&mut disk, &mut tail, 9, 0);
+        let tick = |disk: &mut OwnDisk, tail: &Tail| {
+            disk.tick(false, tail, 2, &mut Effects::new());
+            disk.is_stalled()
+        };
+        assert_eq!([tick(&mut disk, &tail), tick(&mut disk, &tail)], [false, true]);
+        written(&mut disk, &tail, 1, 1);
+        assert!(!tick(&mut disk, &tail));
+    }
+}

@@ -74,3 +74,63 @@ impl Promise {
         hasher.update(&[u8::from(self.writing)]);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+
+    fn state(epoch: u64, vote: Option<u64>) -> HardState {
+        HardState { epoch: Epoch::from_wire(epoch), voted_for: vote.map(NodeId::from_wire) }
+    }
+
+    /// Promises, and gives what is asked to be written.
+    fn set(promise: &mut Promise, to: HardState) -> Vec<Effect> {
+        let mut effects = Effects::new();
+        promise.set(to.epoch, to.voted_for, &mut effects);
+        effects.drain().collect()
+    }
+
+    fn written(promise: &mut Promise, done: HardState) -> Vec<Effect> {
+        let mut effects = Effects::new();
+        promise.written(done, &mut effects);
+        effects.drain().collect()
+    }
+
+    #[test]
+    fn a_promise_counts_once_it_is_written() {
+        let mut promise = Promise::new(state(1, None));
+        assert_eq!(
+            set(&mut promise, state(2, Some(3))),
+            [Effect::WriteHardState(state(2, Some(3)))]
+        );
+        assert_eq!((promise.epoch().get(), promise.durable_epoch().get()), (2, 1));
+        assert!(!promise.is_durable());
+        assert_eq!(written(&mut promise, state(2, Some(3))), []);
+        assert!(promise.is_durable());
+    }
+
+    #[test]
+    fn what_changes_during_a_write_is_written_behind_it() {
+        let mut promise = Promise::new(state(1, None));
+        set(&mut promise, state(2, None));
+        assert_eq!(set(&mut promise, state(2, Some(3))), [], "one write at a time");
+        assert_eq!(set(&mut promise, state(4, Some(1))), []);
+        let next = [Effect::WriteHardState(state(4, Some(1)))];
+        assert_eq!(written(&mut promise, state(2, None)), next, "and the newest only");
+        assert_eq!(promise.durable_epoch().get(), 2);
+    }
+
+    #[test]
+    fn a_promise_that_is_made_again_costs_nothing() {
+        let mut promise = Promise::new(state(2, Some(1)));
+        assert_eq!(set(&mut promise, state(2, Some(1))), []);
+    }
+
+    #[test]
+    #[should_panic(expected = "a promise is never taken back")]
+    fn a_promise_is_not_taken_back() {
+        set(&mut Promise::new(state(2, None)), state(1, None));
+    }
+}

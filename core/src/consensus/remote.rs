@@ -308,3 +308,128 @@ fn message_end(tail: &Tail, first: LogIndex, bytes_target: u32) -> (LogIndex, u6
     }
     (last, bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use super::*;
+    use crate::log::entry::{LogEnd, LogId};
+
+    const EPOCH: Epoch = Epoch::from_wire(1);
+
+    fn log(count: u64) -> Tail {
+        let mut tail = Tail::open(LogId::default(), LogEnd::default());
+        for _ in 0..count {
+            tail.seal_epoch(EPOCH, &[0; 64]);
+        }
+        tail
+    }
+
+    fn index(number: u64) -> LogIndex {
+        LogIndex::from_wire(number)
+    }
+
+    /// A follower of which the leader thinks that it lacks the entries from this one on.
+    fn remote(next: u64) -> Remote {
+        Remote::new(NodeId::from_wire(2), index(next))
+    }
+
+    /// What is sent: session, and from behind which entry up to which.
+    fn pump(remote: &mut Remote, tail: &Tail, limits: &Limits) -> Vec<(u64, u64, u64)> {
+        let mut effects = Effects::new();
+        remote.pump(EPOCH, LogIndex::ZERO, tail, limits, &mut effects);
+        remote.check(tail);
+        let message = |effect| match effect {
+            Effect::Send { message: Message::Append { session, previous, last, .. }, .. } => {
+                (session.get(), previous.index.get(), last.get())
+            }
+            other => panic!("{other:?}"),
+        };
+        effects.drain().map(message).collect()
+    }
+
+    fn progress(remote: &mut Remote, tail: &Tail, received: u64, durable: u64) {
+        let durable = tail.tip_at(index(durable)).expect("it is in memory");
+        let (session, received) = (remote.session, index(received));
+        remote.progressed(&Progress { session, received, durable, committed: LogIndex::ZERO });
+        remote.check(tail);
+    }
+
+    /// One entry in each message.
+    const ONE: Limits = Limits { message_bytes_target: 1, ..Limits::TINY };
+
+    #[test]
+    fn a_session_begins_with_one_message() {
+        let (tail, mut remote) = (log(3), remote(1));
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(1, 0, 1)]);
+        assert_eq!(pump(&mut remote, &tail, &ONE), []);
+        progress(&mut remote, &tail, 1, 1);
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(1, 1, 2), (1, 2, 3)], "and then all goes");
+    }
+
+    #[test]
+    fn bytes_that_are_not_on_its_disk_are_bounded() {
+        let (tail, mut remote) = (log(3), remote(1));
+        let bytes = tail.entry(index(1)).0.end().get() as u32;
+        let limits = Limits { follower_bytes_max: bytes, ..ONE };
+        pump(&mut remote, &tail, &limits);
+        progress(&mut remote, &tail, 1, 0);
+        assert_eq!(pump(&mut remote, &tail, &limits), [], "in its memory is not enough");
+        progress(&mut remote, &tail, 1, 1);
+        assert_eq!(pump(&mut remote, &tail, &limits), [(1, 1, 2)]);
+    }
+
+    #[test]
+    fn a_new_link_begins_behind_what_is_on_its_disk() {
+        let (tail, mut remote) = (log(3), remote(1));
+        pump(&mut remote, &tail, &ONE);
+        progress(&mut remote, &tail, 1, 1);
+        pump(&mut remote, &tail, &ONE);
+        remote.reconnect();
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(2, 1, 2)]);
+    }
+
+    #[test]
+    fn answers_without_progress_mean_that_something_was_lost() {
+        let (tail, mut remote) = (log(2), remote(1));
+        pump(&mut remote, &tail, &ONE);
+        progress(&mut remote, &tail, 1, 1);
+        pump(&mut remote, &tail, &ONE);
+        for _ in 1..IDLE_REPLIES_MAX {
+            remote.answered(true, index(1));
+        }
+        assert_eq!(pump(&mut remote, &tail, &ONE), []);
+        remote.answered(true, index(1));
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(2, 1, 2)]);
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_tried_again_later() {
+        let mut tail = log(3);
+        // All but the last have left memory.
+        tail.submit();
+        tail.submit();
+        tail.commit_next();
+        tail.commit_next();
+        tail.settle(index(2));
+        tail.release();
+        let mut remote = remote(1);
+        let mut effects = Effects::new();
+        let mut pump = |remote: &mut Remote| {
+            remote.pump(EPOCH, LogIndex::ZERO, &tail, &ONE, &mut effects);
+            let asked = |effect| matches!(effect, Effect::SendFromLog { .. });
+            effects.drain().any(asked)
+        };
+        assert!(pump(&mut remote));
+        assert!(!pump(&mut remote), "it is being read");
+        remote.sent_from_log(remote.session, None, 2, &mut Effects::new());
+        remote.tick();
+        assert!(!pump(&mut remote));
+        remote.tick();
+        assert!(pump(&mut remote));
+        let stale = Session::from_wire(9);
+        remote.sent_from_log(stale, Some((index(2), 10)), 2, &mut Effects::new());
+        assert!(!pump(&mut remote), "what was read for another session is void");
+    }
+}

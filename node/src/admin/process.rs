@@ -2,9 +2,15 @@
 
 use std::fs;
 
-/// Bytes of memory that the process holds, from `/proc/self/statm`; `None` off Linux.
+use quorate_net::environment;
+
+/// Bytes of memory that the process holds, from `/proc/self/statm`; `None` off Linux, and in a
+/// simulation, where many nodes share a process.
 #[must_use]
 pub fn resident_bytes() -> Option<u64> {
+    if environment::is_simulated() {
+        return None;
+    }
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split_whitespace().nth(1)?.parse().ok()?;
     pages.checked_mul(4096)

@@ -9,13 +9,14 @@ use quorate_core::request::TransferError;
 use quorate_core::time::Now;
 use quorate_net::wire::{CallId, ErrorCode, LeaderHint, MemberAddress, Reply};
 use quorate_net::{Frame, WireError};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::Driver;
 use super::calls::Call;
 use crate::engine::Engine;
 use crate::gateway::session::Outbox;
 use crate::peers::Links;
+use crate::watch;
 
 impl Driver {
     /// Another node has sent something.
@@ -24,6 +25,9 @@ impl Driver {
     ///
     /// [`WireError`] where that is no message between nodes.
     pub(crate) fn receive(&self, from: NodeId, frame: &Frame) -> Result<(), WireError> {
+        if let Some(watch) = &self.watch {
+            watch.heard(from, frame);
+        }
         self.engine.borrow_mut().receive(self.now(), from, frame)?;
         self.wakeup.want();
         Ok(())

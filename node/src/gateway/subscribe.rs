@@ -11,12 +11,12 @@ use quorate_net::wire::{
     Direction, ErrorCode, Filter, ReadFrom, Reply, Subscribe, SubscribeFrom, Target,
 };
 use quorate_storage::read::{Progress as Reached, ReadError};
-use tokio::sync::watch;
 
 use super::read::{Cursor, Query, end_with, send_events};
 use super::{code_of, fail, reply};
 use crate::admin::Progress;
 use crate::driver::Driver;
+use crate::watch;
 
 /// A live subscriber that is so many log bytes behind has fallen behind.
 const BEHIND_BYTES: u64 = 4 << 20;

@@ -1,7 +1,7 @@
 //! `replay`: a run once more, from its plan.
 
 use std::cell::RefCell;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -40,7 +40,7 @@ fn try_replay(path: &Path, until: Option<&str>, is_stepping: bool) -> Result<u8,
                 // The world has no way to stop in the middle, and nothing of it is kept.
                 std::process::exit(0);
             }
-            println!("{line}");
+            show_line(line);
             if is_stepping && std::io::stdin().is_terminal() {
                 wait_for_return();
             }
@@ -80,6 +80,13 @@ fn show_end(ran: &Ran, expected: &str, parted: Option<&str>) -> u8 {
         println!("{story}");
     }
     4
+}
+
+/// Shows a line; whoever reads may have seen enough.
+pub(crate) fn show_line(line: &str) {
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
 }
 
 fn time_of(line: &str) -> u64 {

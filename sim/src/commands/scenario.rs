@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use quorate_sim::group::play::mutant_of;
+use quorate_sim::record::LineShown;
 use quorate_sim::runner::{Job, Ran};
 use quorate_sim::scenario::check::{self, Tier};
 use quorate_sim::scenario::model::Scenario;
 use quorate_sim::scenario::units::show;
-use quorate_sim::{scenario, swarm, timeline};
+use quorate_sim::{report, runner, scenario, swarm, timeline};
 
 use super::USAGE;
 use super::folder::fresh_seed;
+use super::replay::show_line;
 use super::run::RunOptions;
 
 /// Exit codes from the worst to the best.
@@ -85,6 +87,9 @@ pub(crate) fn can_run(scenario: &Scenario, tier: Tier) -> Result<(), String> {
     {
         return Err(format!("there is no deliberate mistake `{mutant}`"));
     }
+    if !runner::TIERS.contains(&tier) {
+        return Err(format!("the {} tier is not a part of this program yet", tier.name()));
+    }
     let unsupported = check::unsupported(scenario, tier);
     if unsupported.is_empty() {
         return Ok(());
@@ -128,8 +133,7 @@ fn run_one(file: &Path, options: &RunOptions) -> u8 {
         folder,
         command,
     };
-    let lines: Option<Box<dyn FnMut(&str)>> =
-        if options.trace { Some(Box::new(|line| println!("{line}"))) } else { None };
+    let lines: Option<LineShown> = if options.trace { Some(Box::new(show_line)) } else { None };
     let (is_brief, plain) = (options.brief, options.plain);
     let ended = job.run(lines, move |ran| {
         show_end(ran, is_brief, plain);
@@ -172,18 +176,31 @@ pub(crate) fn show_end(ran: &Ran, is_brief: bool, plain: bool) {
     if let Some(error) = &ran.unwritten {
         println!("warning: the folder of the run is not complete: {error}");
     }
+    let folder = ran.record.borrow().folder().map(Path::to_owned);
+    if let Some(folder) = folder {
+        match report::write(&folder) {
+            Ok(path) => println!("picture  {}", path.display()),
+            Err(error) => println!("warning: there is no picture of the run: {error}"),
+        }
+    }
 }
 
 /// Runs a scenario in a process of its own, or in two, and gives a line.
 fn run_apart(file: &Path, options: &RunOptions) -> u8 {
-    let mut arguments = vec!["--tier".to_owned(), options.tier.tier().name().to_owned()];
-    if let Some(seed) = options.seed {
-        arguments.extend(["--seed".to_owned(), seed.to_string()]);
-    }
-    if let Some(mutant) = &options.mutant {
-        arguments.extend(["--mutant".to_owned(), mutant.clone()]);
-    }
-    let first = match Brief::of(file, &arguments) {
+    let arguments = |seed: Option<u64>| {
+        let mut arguments = vec!["--tier".to_owned(), options.tier.tier().name().to_owned()];
+        if let Some(seed) = seed {
+            arguments.extend(["--seed".to_owned(), seed.to_string()]);
+        }
+        if let Some(mutant) = &options.mutant {
+            arguments.extend(["--mutant".to_owned(), mutant.clone()]);
+        }
+        if options.vary {
+            arguments.push("--vary".to_owned());
+        }
+        arguments
+    };
+    let first = match Brief::of(file, &arguments(options.seed)) {
         Ok(brief) => brief,
         Err((code, said)) => {
             println!("{:<34} can't be run\n{said}", file.display());
@@ -193,16 +210,17 @@ fn run_apart(file: &Path, options: &RunOptions) -> u8 {
     let mut code = first.exit_code;
     let mut note = String::new();
     if options.twice {
-        arguments.retain(|it| it != "--seed");
-        arguments.extend(["--seed".to_owned(), first.seed.to_string()]);
-        match Brief::of(file, &arguments) {
+        match Brief::of(file, &arguments(Some(first.seed))) {
             Ok(second) if second.trace_hash == first.trace_hash => note = "  twice the same".into(),
             Ok(second) => {
                 let (one, other) = (&first.trace_hash, &second.trace_hash);
                 note = format!("  NOT THE SAME: {one} and then {other}");
                 code = worse(code, 4);
             }
-            Err((_, said)) => note = format!("  and not a second time: {said}"),
+            Err((again, said)) => {
+                note = format!("  and not a second time: {said}");
+                code = worse(code, again);
+            }
         }
     }
     let verdict = if code == 0 { "ok  " } else { "FAIL" };

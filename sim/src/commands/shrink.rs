@@ -39,6 +39,11 @@ struct Trial {
 }
 
 impl Trial {
+    /// The assertion that fails.
+    fn assertion(&self) -> String {
+        self.signature.split(": ").next().unwrap_or("").to_owned()
+    }
+
     /// Whether a scenario fails in the same way.
     fn fails(&mut self, scenario: &Scenario) -> bool {
         if self.tries >= TRIES_MAX {
@@ -93,7 +98,8 @@ fn try_shrink(path: &Path) -> Result<u8, String> {
     let mut best = start.clone();
     for step in Step::ALL {
         let before = shrinking::size(&best);
-        best = shrinking::shrink(&best, step, ends, &mut |candidate| trial.fails(candidate));
+        let asked = shrinking::Asked { ends, assertion: trial.assertion() };
+        best = shrinking::shrink(&best, step, &asked, &mut |candidate| trial.fails(candidate));
         if shrinking::size(&best) != before {
             println!("  {:<34} {}", step.name(), shrinking::size(&best));
         }

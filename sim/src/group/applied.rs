@@ -341,24 +341,20 @@ impl World {
             FaultName::Crash
             | FaultName::PowerLoss
             | FaultName::TornWrite
-            | FaultName::ZoneLoss => {
-                if self.nodes[node].stays_down && !self.is_held_down(node) {
-                    self.nodes[node].stays_down = false;
-                    self.queue.push(self.now + 1, Event::Start { node });
-                }
+            | FaultName::ZoneLoss
+                if self.nodes[node].stays_down && !self.is_held_down(node) =>
+            {
+                self.nodes[node].stays_down = false;
+                self.queue.push(self.now + 1, Event::Start { node });
             }
-            FaultName::Pause => {
-                if !self.is_under(node, FaultName::Pause) {
-                    self.nodes[node].paused_until = 0;
-                    self.wake(node, self.now + 1);
-                }
+            FaultName::Pause if !self.is_under(node, FaultName::Pause) => {
+                self.nodes[node].paused_until = 0;
+                self.wake(node, self.now + 1);
             }
             FaultName::SlowDisk => self.nodes[node].pace.slow.retain(|it| it.0 != number),
             FaultName::StallDisk => self.nodes[node].pace.stalls.retain(|it| *it != number),
-            FaultName::DiskFull => {
-                if !self.is_under(node, FaultName::DiskFull) {
-                    self.nodes[node].medium.set_space(u64::MAX);
-                }
+            FaultName::DiskFull if !self.is_under(node, FaultName::DiskFull) => {
+                self.nodes[node].medium.set_space(u64::MAX);
             }
             FaultName::ClockDrift => {
                 let rate = self.plan.clocks[node].rate();

@@ -111,11 +111,13 @@ impl World {
         if let Some(request) = self.clients[client].call.take() {
             let call = self.calls.remove(&request);
             self.note(format_args!("client {client} gets no answer to {request}"));
-            if let Some(Call { kind: CallKind::Attempt(attempt), .. }) = call {
-                self.sent[attempt].maybe = true;
-            }
             self.coverage.hit("no answer");
-            self.believe_another(client);
+            if let Some(Call { kind, node, .. }) = call {
+                if let CallKind::Attempt(attempt) = kind {
+                    self.sent[attempt].maybe = true;
+                }
+                self.doubt(client, node);
+            }
             return self.try_again_within(client, 20 * MILLIS);
         }
         if let Some(op) = self.clients[client].op {
@@ -320,12 +322,12 @@ impl World {
 
     /// The connection of a call is gone.
     pub(super) fn connection_breaks(&mut self, request: RequestId, was_taken: bool) {
-        let Some(Call { client, kind, .. }) = self.end_call(request) else { return };
+        let Some(Call { client, kind, node, .. }) = self.end_call(request) else { return };
         self.coverage.hit("broken connection");
         if was_taken && let CallKind::Attempt(attempt) = kind {
             self.sent[attempt].maybe = true;
         }
-        self.believe_another(client);
+        self.doubt(client, node);
         self.try_again_within(client, 10 * MILLIS);
     }
 
@@ -381,11 +383,11 @@ impl World {
             Outcome::Unknown => {
                 self.coverage.hit("unknown outcome");
                 self.sent[index].maybe = true;
-                self.believe_another(client);
+                self.doubt(client, node);
             }
             Outcome::Refused(Rejection::NotLeader { leader }) => self.follow(client, node, leader),
             Outcome::Refused(rejection) if maybe && is_momentary(&rejection) => {
-                self.believe_another(client);
+                self.doubt(client, node);
             }
             // The refusal of a retry says nothing of the first try.
             Outcome::Refused(rejection) if maybe => {
@@ -396,7 +398,7 @@ impl World {
             Outcome::Refused(rejection)
                 if self.clients[client].op.is_some() && is_momentary(&rejection) =>
             {
-                self.believe_another(client);
+                self.doubt(client, node);
             }
             Outcome::Refused(rejection) => {
                 self.end_op(client, Told::Refused, None, || format!("{rejection:?}"));
@@ -421,13 +423,17 @@ impl World {
             Some(leader) if leader.get() as usize != node + 1 => {
                 self.believed[self.clients[client].lane] = leader.get() as usize - 1;
             }
-            _ => self.believe_another(client),
+            _ => self.doubt(client, node),
         }
     }
 
-    fn believe_another(&mut self, client: usize) {
-        let another = self.schedule.index(self.nodes.len());
-        self.believed[self.clients[client].lane] = another;
+    /// A node was of no use: where it is the one to be asked, another is from now on. A call that was
+    /// on its way to a node for long says nothing of the one that is believed in meanwhile.
+    fn doubt(&mut self, client: usize, node: usize) {
+        let (nodes, believed) = (self.nodes.len(), &mut self.believed[self.clients[client].lane]);
+        if *believed == node && nodes > 1 {
+            *believed = (node + 1 + self.schedule.index(nodes - 1)) % nodes;
+        }
     }
 
     /// A call has ended, if its client still waits for it.
@@ -469,7 +475,7 @@ impl World {
                 self.coverage.hit("read refused");
                 match rejection {
                     Rejection::NotLeader { leader } => self.follow(client, node, leader),
-                    _ => self.believe_another(client),
+                    _ => self.doubt(client, node),
                 }
             }
         }

@@ -7,11 +7,11 @@ use super::schedule::Nanos;
 /// 2026-01-01, in ticks of 100 ns.
 const WALL_START: u64 = 17_672_256_000_000_000;
 /// A clock that runs at the world's own pace, in parts per million.
-pub(super) const TRUE_RATE: u64 = 1_000_000;
+pub(crate) const TRUE_RATE: u64 = 1_000_000;
 
 /// What a node reads where the world has a moment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Clock {
+pub(crate) struct Clock {
     /// From this moment on the rate holds.
     since: Nanos,
     /// What the monotonic clock showed then.
@@ -24,25 +24,25 @@ pub(super) struct Clock {
 
 impl Clock {
     /// A clock of this rate.
-    pub(super) const fn new(rate: u64) -> Self {
+    pub(crate) const fn new(rate: u64) -> Self {
         Self { since: 0, shown: 0, rate, wall_ahead: 0 }
     }
 
     /// Both clocks at this moment.
-    pub(super) fn at(&self, moment: Nanos) -> Now {
+    pub(crate) fn at(&self, moment: Nanos) -> Now {
         let wall = WALL_START.saturating_add(moment / 100).saturating_add_signed(self.wall_ahead);
         Now { monotonic: Instant::from_nanos(self.shows(moment)), wall: Created::from_ticks(wall) }
     }
 
     /// The first moment at which the monotonic clock shows at least this.
-    pub(super) fn moment_of(&self, instant: Instant) -> Nanos {
+    pub(crate) fn moment_of(&self, instant: Instant) -> Nanos {
         let ahead = u128::from(instant.nanos().saturating_sub(self.shown));
         let nanos = (ahead * u128::from(TRUE_RATE)).div_ceil(u128::from(self.rate));
         self.since + u64::try_from(nanos).unwrap_or(u64::MAX / 2)
     }
 
     /// Changes the pace from this moment on.
-    pub(super) fn set_rate(&mut self, moment: Nanos, rate: u64) {
+    pub(crate) fn set_rate(&mut self, moment: Nanos, rate: u64) {
         (self.shown, self.since) = (self.shows(moment), moment);
         self.rate = rate;
     }
@@ -53,7 +53,7 @@ impl Clock {
     }
 
     /// Moves the wall clock.
-    pub(super) fn jump(&mut self, ticks: i64) {
+    pub(crate) fn jump(&mut self, ticks: i64) {
         self.wall_ahead = self.wall_ahead.saturating_add(ticks);
     }
 

@@ -19,18 +19,18 @@ use crate::scenario::distribution::Distribution;
 
 /// One entry as its record describes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Record {
-    pub(super) epoch: Epoch,
-    pub(super) index: LogIndex,
-    pub(super) parent: ChainHash,
-    pub(super) chain: ChainHash,
+pub(crate) struct Record {
+    pub(crate) epoch: Epoch,
+    pub(crate) index: LogIndex,
+    pub(crate) parent: ChainHash,
+    pub(crate) chain: ChainHash,
     /// Of an epoch record: who leads.
-    pub(super) leader: Option<NodeId>,
+    pub(crate) leader: Option<NodeId>,
 }
 
 /// What the medium was given, and what it has made durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub(crate) enum News {
     /// A record is being written.
     Submitted(Record),
     /// It is on stable storage.
@@ -38,11 +38,11 @@ pub(super) enum News {
 }
 
 /// The news of one node's disk that the ghost has not taken in yet.
-pub(super) type Ledger = Rc<RefCell<Vec<News>>>;
+pub(crate) type Ledger = Rc<RefCell<Vec<News>>>;
 
 /// What an operation is, as far as its time goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OpKind {
+pub(crate) enum OpKind {
     /// A write that is durable once it completes.
     DurableWrite,
     /// A flush.
@@ -52,10 +52,10 @@ pub(super) enum OpKind {
 }
 
 /// What kind each operation is that has not completed.
-pub(super) type OpKinds = Rc<RefCell<BTreeMap<OpId, OpKind>>>;
+pub(crate) type OpKinds = Rc<RefCell<BTreeMap<OpId, OpKind>>>;
 
 /// A simulated disk that keeps a ledger.
-pub(super) struct WatchedDisk {
+pub(crate) struct WatchedDisk {
     disk: SimulatedDisk,
     ledger: Ledger,
     kinds: OpKinds,
@@ -68,7 +68,7 @@ pub(super) struct WatchedDisk {
 }
 
 impl WatchedDisk {
-    pub(super) fn new(medium: &Medium, ledger: Ledger, kinds: OpKinds) -> Self {
+    pub(crate) fn new(medium: &Medium, ledger: Ledger, kinds: OpKinds) -> Self {
         let disk = medium.disk();
         let (quarantines, opening) = (BTreeSet::new(), BTreeSet::new());
         Self { disk, ledger, kinds, writing: BTreeMap::new(), quarantines, opening }
@@ -165,35 +165,35 @@ fn record(bytes: &[u8]) -> Option<Record> {
 
 /// How long the operations of one node's disk take.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// To read or write.
-    pub(super) write: Distribution,
+    pub(crate) write: Distribution,
     /// To make it durable, on top.
-    pub(super) flush: Distribution,
+    pub(crate) flush: Distribution,
     /// Some take up to so much longer: one in so many.
-    pub(super) tail: (u32, Nanos),
+    pub(crate) tail: (u32, Nanos),
     /// Everything takes so many times as long.
-    pub(super) slowness: u64,
+    pub(crate) slowness: u64,
     /// Nothing completes before this moment.
-    pub(super) stalled_until: Nanos,
+    pub(crate) stalled_until: Nanos,
     /// Faults that make it slow, by their numbers: what a write and a flush take meanwhile.
-    pub(super) slow: Vec<(usize, Option<Distribution>, Option<Distribution>)>,
+    pub(crate) slow: Vec<(usize, Option<Distribution>, Option<Distribution>)>,
     /// Faults that stall it, by their numbers.
-    pub(super) stalls: Vec<usize>,
+    pub(crate) stalls: Vec<usize>,
 }
 
 /// While a disk is stalled without an end, it is looked at this often.
-pub(super) const STALL_LOOK_NANOS: Nanos = 5 * MILLIS;
+pub(crate) const STALL_LOOK_NANOS: Nanos = 5 * MILLIS;
 
 impl Pace {
     /// A disk as they are in the worlds of seeds.
-    pub(super) fn of(base: Nanos, spread: Nanos) -> Self {
+    pub(crate) fn of(base: Nanos, spread: Nanos) -> Self {
         let write = Distribution::Uniform { min: base, max: base + spread };
         Self { tail: (50, 3 * MILLIS), ..Self::modelled(write, Distribution::Constant(0)) }
     }
 
     /// A disk that takes so long to write, and so long to make it durable.
-    pub(super) const fn modelled(write: Distribution, flush: Distribution) -> Self {
+    pub(crate) const fn modelled(write: Distribution, flush: Distribution) -> Self {
         Self {
             write,
             flush,
@@ -206,7 +206,7 @@ impl Pace {
     }
 
     /// When an operation that starts now completes.
-    pub(super) fn completion(&self, now: Nanos, kind: OpKind, random: &mut Random) -> Nanos {
+    pub(crate) fn completion(&self, now: Nanos, kind: OpKind, random: &mut Random) -> Nanos {
         let (times, most) = self.tail;
         let tail = if times > 0 && random.one_in(times) { random.below(most) } else { 0 };
         // The newest fault has its way.
@@ -224,7 +224,7 @@ impl Pace {
     }
 
     /// Until when nothing completes, if anything holds it up.
-    pub(super) fn stalls_until(&self, now: Nanos) -> Option<Nanos> {
+    pub(crate) fn stalls_until(&self, now: Nanos) -> Option<Nanos> {
         if !self.stalls.is_empty() {
             return Some(now + STALL_LOOK_NANOS);
         }

@@ -4,13 +4,11 @@
 use quorate_storage::disk::simulated::Survival;
 
 use super::World;
+use super::node::Node;
 use super::schedule::{Event, MILLIS};
 use crate::history::{Logged, Violation};
 use crate::invariants as oracle;
-use crate::reading;
-
-/// All that a node shows: the log, and its streams.
-type Shown = (Vec<Logged>, Vec<Option<Vec<Logged>>>);
+use crate::reading::{self, Source};
 
 impl World {
     /// Heals everything, and compares everything.
@@ -41,44 +39,16 @@ impl World {
     /// All nodes show the same, byte for byte, and it is what the log and its metadata say.
     fn compare_nodes(&mut self, nodes: &[usize]) -> Result<Vec<Logged>, Violation> {
         let clocks = self.nodes[0].clock.at(self.now);
-        let streams = self.workload.streams();
-        let metadata_streams = streams.iter().map(|stream| format!("$${stream}"));
-        let names: Vec<String> = streams.iter().cloned().chain(metadata_streams).collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let mut first: Option<Shown> = None;
-        for node in nodes.iter().copied() {
-            self.nodes[node].medium.release();
-            let engine = self.nodes[node].engine.as_ref().expect("it has just agreed");
-            let show = || -> Result<Shown, Violation> {
-                let log = reading::log(engine, clocks.wall)?;
-                let streams = names.iter().map(|name| reading::stream(engine, clocks.wall, name));
-                Ok((log, streams.collect::<Result<_, _>>()?))
-            };
-            let (log, streams) = match show() {
-                Ok(shown) => shown,
-                // What has rotted is refused by name, and not shown as something else.
-                Err(violation) if self.nodes[node].is_tainted => {
-                    self.note(format_args!("node {node} is not compared: {violation}"));
-                    continue;
-                }
-                Err(violation) => return Err(violation),
-            };
-            match &first {
-                None => {
-                    reading::compare_streams(&names, &streams, &log)?;
-                    first = Some((log, streams));
-                }
-                Some(first) if *first == (log, streams) => {}
-                Some(_) => {
-                    let story = format!("node {node} shows other events than others do");
-                    return Err(Violation { invariant: "nodes are equal", story });
-                }
-            }
+        let mut sources = Vec::new();
+        for node in nodes {
+            let Node { medium, engine, is_tainted, .. } = &self.nodes[*node];
+            medium.release();
+            let engine = engine.as_ref().expect("it has just agreed");
+            sources.push((*node, Source::of(engine), *is_tainted));
         }
-        let Some((log, _)) = first else {
-            let story = "no node can read its log".to_owned();
-            return Err(Violation { invariant: "reads", story });
-        };
-        Ok(log)
+        let streams = self.workload.streams();
+        reading::compare_nodes(&sources, &streams, clocks.wall, |text| {
+            self.note(format_args!("{text}"));
+        })
     }
 }

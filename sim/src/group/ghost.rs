@@ -12,33 +12,33 @@ use quorate_core::message::{LastEntry, Tip};
 use super::disk::Record;
 
 /// An entry of the tree.
-pub(super) type EntryId = usize;
+pub(crate) type EntryId = usize;
 
 /// The start of every log.
-pub(super) const ROOT: EntryId = 0;
+pub(crate) const ROOT: EntryId = 0;
 
 /// One entry, on whatever disks it is.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) index: u64,
-    pub(super) epoch: Epoch,
-    pub(super) parent: EntryId,
+pub(crate) struct Entry {
+    pub(crate) index: u64,
+    pub(crate) epoch: Epoch,
+    pub(crate) parent: EntryId,
     /// The nodes on whose stable storage it is, as bits.
-    pub(super) held: u32,
+    pub(crate) held: u32,
 }
 
 /// A reign.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reign {
+pub(crate) struct Reign {
     /// Who was seen to lead.
-    pub(super) leader: Option<NodeId>,
+    pub(crate) leader: Option<NodeId>,
     /// The leader's first entry.
-    pub(super) record: Option<EntryId>,
+    pub(crate) record: Option<EntryId>,
 }
 
 /// What a node is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// It follows, or waits for somebody to follow.
     Follower,
     /// It asks to lead.
@@ -49,51 +49,51 @@ pub(super) enum Role {
 
 /// A running node, from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct View {
-    pub(super) role: Role,
+pub(crate) struct View {
+    pub(crate) role: Role,
     /// It leads, and takes appends.
-    pub(super) is_ready: bool,
-    pub(super) epoch: Epoch,
-    pub(super) voted_for: Option<NodeId>,
-    pub(super) leader: Option<NodeId>,
-    pub(super) committed: Tip,
-    pub(super) end: Tip,
-    pub(super) durable: LogIndex,
+    pub(crate) is_ready: bool,
+    pub(crate) epoch: Epoch,
+    pub(crate) voted_for: Option<NodeId>,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) committed: Tip,
+    pub(crate) end: Tip,
+    pub(crate) durable: LogIndex,
 }
 
 /// What the observer keeps of one node.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Observed {
+pub(crate) struct Observed {
     /// As it was after its last turn, while its process lives.
-    pub(super) view: Option<View>,
+    pub(crate) view: Option<View>,
     /// Its log as it was given to its disk: the entry of index 1 first.
-    pub(super) path: Vec<EntryId>,
+    pub(crate) path: Vec<EntryId>,
     /// So many of them are on stable storage, without a gap.
-    pub(super) durable: usize,
+    pub(crate) durable: usize,
     /// It has said that it removes its entries from these on, each in the epoch of a new leader.
-    pub(super) removals: Vec<(LogIndex, Epoch)>,
+    pub(crate) removals: Vec<(LogIndex, Epoch)>,
     /// The newest epoch in which it has promised anything to anybody.
-    pub(super) spoken: Epoch,
+    pub(crate) spoken: Epoch,
 }
 
 /// All that is known.
-pub(super) struct Ghost {
-    pub(super) quorum: usize,
+pub(crate) struct Ghost {
+    pub(crate) quorum: usize,
     entries: Vec<Entry>,
     by_chain: HashMap<ChainHash, EntryId>,
     by_place: HashMap<(Epoch, u64), EntryId>,
-    pub(super) reigns: BTreeMap<Epoch, Reign>,
+    pub(crate) reigns: BTreeMap<Epoch, Reign>,
     /// The committed log: the entry of index 1 first.
-    pub(super) committed: Vec<EntryId>,
+    pub(crate) committed: Vec<EntryId>,
     /// Who got the vote of each node in each epoch.
-    pub(super) votes: BTreeMap<(usize, Epoch), NodeId>,
+    pub(crate) votes: BTreeMap<(usize, Epoch), NodeId>,
     /// With which log each node asked for votes in each epoch.
-    pub(super) campaigns: BTreeMap<(NodeId, Epoch), LastEntry>,
-    pub(super) nodes: Vec<Observed>,
+    pub(crate) campaigns: BTreeMap<(NodeId, Epoch), LastEntry>,
+    pub(crate) nodes: Vec<Observed>,
 }
 
 impl Ghost {
-    pub(super) fn new(nodes: usize) -> Self {
+    pub(crate) fn new(nodes: usize) -> Self {
         let root = Entry { index: 0, epoch: Epoch::ZERO, parent: ROOT, held: u32::MAX };
         Self {
             quorum: nodes / 2 + 1,
@@ -108,22 +108,22 @@ impl Ghost {
         }
     }
 
-    pub(super) fn entry(&self, id: EntryId) -> &Entry {
+    pub(crate) fn entry(&self, id: EntryId) -> &Entry {
         &self.entries[id]
     }
 
     /// The entry with this chain, if it was ever given to a disk.
-    pub(super) fn find(&self, chain: &ChainHash) -> Option<EntryId> {
+    pub(crate) fn find(&self, chain: &ChainHash) -> Option<EntryId> {
         self.by_chain.get(chain).copied()
     }
 
     /// The entry at this place of this reign, if there is one.
-    pub(super) fn at_place(&self, epoch: Epoch, index: u64) -> Option<EntryId> {
+    pub(crate) fn at_place(&self, epoch: Epoch, index: u64) -> Option<EntryId> {
         self.by_place.get(&(epoch, index)).copied()
     }
 
     /// Takes an entry into the tree; its parent is there.
-    pub(super) fn insert(&mut self, record: &Record, parent: EntryId) -> EntryId {
+    pub(crate) fn insert(&mut self, record: &Record, parent: EntryId) -> EntryId {
         let id = self.entries.len();
         let (index, epoch) = (record.index.get(), record.epoch);
         self.entries.push(Entry { index, epoch, parent, held: 0 });
@@ -133,7 +133,7 @@ impl Ghost {
     }
 
     /// The entry is on this node's stable storage, or is not any more.
-    pub(super) fn set_held(&mut self, id: EntryId, node: usize, held: bool) {
+    pub(crate) fn set_held(&mut self, id: EntryId, node: usize, held: bool) {
         let bit = 1 << node;
         let entry = &mut self.entries[id];
         entry.held = if held { entry.held | bit } else { entry.held & !bit };
@@ -148,12 +148,12 @@ impl Ghost {
     }
 
     /// On how many disks an entry is.
-    pub(super) fn holders(&self, id: EntryId) -> usize {
+    pub(crate) fn holders(&self, id: EntryId) -> usize {
         (self.entries[id].held.count_ones() as usize).min(self.nodes.len())
     }
 
     /// The entry of this index in the log that ends with `id`.
-    pub(super) fn ancestor(&self, id: EntryId, index: u64) -> EntryId {
+    pub(crate) fn ancestor(&self, id: EntryId, index: u64) -> EntryId {
         let mut id = id;
         while self.entries[id].index > index {
             id = self.entries[id].parent;
@@ -162,7 +162,7 @@ impl Ghost {
     }
 
     /// The committed entry of this index.
-    pub(super) fn committed_at(&self, index: u64) -> Option<EntryId> {
+    pub(crate) fn committed_at(&self, index: u64) -> Option<EntryId> {
         match index {
             0 => Some(ROOT),
             _ => self.committed.get(index as usize - 1).copied(),
@@ -170,7 +170,7 @@ impl Ghost {
     }
 
     /// Cuts a node's log off behind this index, as far as the observer keeps account of it.
-    pub(super) fn truncate(&mut self, node: usize, index: u64) -> Vec<EntryId> {
+    pub(crate) fn truncate(&mut self, node: usize, index: u64) -> Vec<EntryId> {
         let observed = &mut self.nodes[node];
         let kept = (index as usize).min(observed.path.len());
         let removed = observed.path.split_off(kept);
@@ -182,7 +182,7 @@ impl Ghost {
     }
 
     /// A node's log is now the one that ends with `id`, all of it on stable storage.
-    pub(super) fn recovered(&mut self, node: usize, id: EntryId) {
+    pub(crate) fn recovered(&mut self, node: usize, id: EntryId) {
         let mut path = Vec::new();
         let mut at = id;
         while at != ROOT {

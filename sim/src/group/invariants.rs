@@ -32,15 +32,15 @@ pub(super) const fn id_of(node: usize) -> NodeId {
 
 /// A node has taken a turn.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turned {
-    pub(super) node: usize,
+pub(crate) struct Turned {
+    pub(crate) node: usize,
     /// What it was before; `None` in the first turn of a process.
-    pub(super) before: Option<View>,
-    pub(super) after: View,
+    pub(crate) before: Option<View>,
+    pub(crate) after: View,
 }
 
 /// A disk was given something, or has made it durable.
-pub(super) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Violation> {
+pub(crate) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Violation> {
     match news {
         News::Submitted(record) => {
             // Another entry in its place was removed before.
@@ -69,7 +69,7 @@ pub(super) fn disk(ghost: &mut Ghost, node: usize, news: &News) -> Result<(), Vi
 /// A node has started on what its disk has kept.
 ///
 /// - `is_honest`: what its disk called durable is there, unless something is wrong with the node
-pub(super) fn started(
+pub(crate) fn started(
     ghost: &mut Ghost,
     node: usize,
     view: &View,
@@ -81,7 +81,7 @@ pub(super) fn started(
 }
 
 /// A node removes its newest entries, from this one on; before the disk's news of the same turn.
-pub(super) fn truncated(
+pub(crate) fn truncated(
     ghost: &mut Ghost,
     node: usize,
     from: LogIndex,
@@ -91,7 +91,7 @@ pub(super) fn truncated(
 }
 
 /// A node has taken a turn.
-pub(super) fn turned(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation> {
+pub(crate) fn turned(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation> {
     while !ghost.nodes[turned.node].removals.is_empty() {
         truncation::carried_out(ghost, turned.node)?;
     }
@@ -110,7 +110,7 @@ pub(super) fn turned(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation
 }
 
 /// A node says something to another.
-pub(super) fn said(
+pub(crate) fn said(
     ghost: &mut Ghost,
     from: usize,
     to: usize,

@@ -104,12 +104,12 @@ impl World {
         self.plan.lost_answer = 0;
         self.plan.transfer = 0;
         let halted: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_halted(node)).collect();
-        for node in 0..self.nodes.len() {
+        for (node, is_halted) in halted.into_iter().enumerate() {
             let state = &mut self.nodes[node];
             state.medium.set_space(u64::MAX);
             state.medium.forget_injected();
             (state.pace.slowness, state.pace.stalled_until) = (1, 0);
-            (state.paused_until, state.stays_down) = (0, halted[node]);
+            (state.paused_until, state.stays_down) = (0, is_halted);
             self.wake(node, self.now);
             self.queue.push(self.now, super::Event::Start { node });
         }

@@ -19,10 +19,10 @@ use crate::scenario::number;
 const SECOND: f64 = 1e9;
 
 /// All that is wanted.
-pub(super) struct Load {
+pub(crate) struct Load {
     streams: Vec<Stream>,
     /// The zone and kind of each client.
-    pub(super) clients: Vec<(usize, usize)>,
+    pub(crate) clients: Vec<(usize, usize)>,
     /// Operations so far.
     count: u64,
     seed: u64,
@@ -39,7 +39,7 @@ struct Stream {
 }
 
 impl Load {
-    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
+    pub(crate) fn new(scenario: &Scenario, seed: u64) -> Self {
         let names = scenario.client_names();
         let clients = names.iter().map(|(_, kind)| (scenario.clients[*kind].zone, *kind));
         let clients: Vec<(usize, usize)> = clients.collect();
@@ -65,13 +65,13 @@ impl Load {
     }
 
     /// When the first of each stream is due.
-    pub(super) fn first_dues(&mut self) -> Vec<(usize, Nanos)> {
+    pub(crate) fn first_dues(&mut self) -> Vec<(usize, Nanos)> {
         let streams = self.streams.iter_mut().enumerate();
         streams.map(|(place, stream)| (place, stream.wanted.from + stream.gap())).collect()
     }
 
     /// Who wants the one that is due now, and when the next is.
-    fn take(&mut self, stream: usize, now: Nanos) -> (usize, usize, u64, Option<Nanos>) {
+    pub(crate) fn take(&mut self, stream: usize, now: Nanos) -> (usize, usize, u64, Option<Nanos>) {
         let stream = &mut self.streams[stream];
         let client = stream.clients[stream.turn % stream.clients.len()];
         stream.turn += 1;
@@ -81,14 +81,14 @@ impl Load {
         (client, stream.load, self.count, is_wanted.then_some(next))
     }
 
-    fn wanted(&self, client: usize, load: usize) -> Option<Rc<Wanted>> {
+    pub(crate) fn wanted(&self, client: usize, load: usize) -> Option<Rc<Wanted>> {
         let mut streams = self.streams.iter();
         let stream = streams.find(|it| it.load == load && it.clients.contains(&client))?;
         Some(Rc::clone(&stream.wanted))
     }
 
     /// Random numbers for what an operation wants.
-    fn wish(&self, number: u64) -> Random {
+    pub(crate) fn wish(&self, number: u64) -> Random {
         Random::stream(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15), "wish")
     }
 }

@@ -215,22 +215,7 @@ impl Node {
 
     /// The engine from outside.
     pub(super) fn view(&self) -> Option<View> {
-        let view = self.engine.as_ref()?.view();
-        let role = match view.role {
-            role if role.leads() => Role::Leader,
-            RoleView::Follower => Role::Follower,
-            _ => Role::Candidate,
-        };
-        Some(View {
-            role,
-            is_ready: view.role == RoleView::Leader,
-            epoch: view.epoch,
-            voted_for: view.voted_for,
-            leader: view.leader,
-            committed: Tip::of(&view.committed),
-            end: Tip::of(&view.end),
-            durable: view.durable.index,
-        })
+        self.engine.as_ref().map(view_of)
     }
 
     /// Up to where readers may see.
@@ -269,6 +254,26 @@ async fn read_to_end(
     }
 }
 
+/// An engine as the observer sees it.
+pub(crate) fn view_of(engine: &Engine) -> View {
+    let view = engine.view();
+    let role = match view.role {
+        role if role.leads() => Role::Leader,
+        RoleView::Follower => Role::Follower,
+        _ => Role::Candidate,
+    };
+    View {
+        role,
+        is_ready: view.role == RoleView::Leader,
+        epoch: view.epoch,
+        voted_for: view.voted_for,
+        leader: view.leader,
+        committed: Tip::of(&view.committed),
+        end: Tip::of(&view.end),
+        durable: view.durable.index,
+    }
+}
+
 /// A frame as the network carries it: to whom, and on which lane.
 pub(super) fn packet(outgoing: Outgoing) -> (usize, usize, Packet) {
     let Outgoing { to, lane, head, payload } = outgoing;
@@ -284,6 +289,12 @@ pub(super) fn packet(outgoing: Outgoing) -> (usize, usize, Packet) {
     let frame = frame.expect("head and payload are all of it");
     let bytes = head.len() + payload.len();
     (to.get() as usize - 1, lane, Packet { frame, bytes })
+}
+
+/// To whom a frame is sent, and what it says to the core.
+pub(crate) fn said(outgoing: &Outgoing) -> Option<(usize, Message)> {
+    let (to, _, packet) = packet(outgoing.clone());
+    Some((to, peek(&packet)?))
 }
 
 /// What a frame says to the core.

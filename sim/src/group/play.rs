@@ -80,6 +80,7 @@ pub fn play(
     let mut world = World::new(seed, plan, mutant.map(GroupMutant::Core), false);
     world.subscribers = Subscriber::of_scenario(scenario);
     let scenario = Rc::new(scenario.clone());
+    let names: Vec<String> = scenario.nodes.iter().map(|node| node.name.clone()).collect();
     let faults = match planned {
         None => scenario.faults.clone(),
         Some(planned) => planned.iter().filter_map(fault_of).collect(),
@@ -97,11 +98,28 @@ pub fn play(
         is_healed: false,
         known: vec![known; count],
     });
-    let ended = world.perform(planned);
+    let ended = world.perform(planned).map_err(|violation| named(violation, &names));
     if let Err(violation) = &ended {
         record.borrow_mut().violation(world.now, violation);
     }
     ended
+}
+
+/// What an invariant says of nodes by their places, with their names.
+fn named(violation: Violation, names: &[String]) -> Violation {
+    let mut story = violation.story;
+    for (place, name) in names.iter().enumerate() {
+        for before in ["node", "leader"] {
+            for after in [' ', ',', ':', ';', '\n'] {
+                story = story.replace(
+                    &format!("{before} {place}{after}"),
+                    &format!("{before} {name}{after}"),
+                );
+            }
+        }
+        story = story.replace(&format!("NodeId({})", place + 1), name);
+    }
+    Violation { story, ..violation }
 }
 
 fn fault_of(planned: &Planned) -> Option<Fault> {
@@ -184,12 +202,12 @@ fn routes(scenario: &Scenario, seed: u64) -> Vec<Route> {
     routes
 }
 
-fn pace(scenario: &Scenario, disk: usize) -> Pace {
+pub(crate) fn pace(scenario: &Scenario, disk: usize) -> Pace {
     let model = &scenario.disks[disk];
     Pace::modelled(model.write.clone(), model.fsync.clone())
 }
 
-fn clock(node: &crate::scenario::model::Node) -> Clock {
+pub(crate) fn clock(node: &crate::scenario::model::Node) -> Clock {
     let rate = TRUE_RATE.saturating_add_signed(node.clock_drift_ppm);
     let mut clock = Clock::new(rate);
     clock.jump(node.clock_offset / 100);

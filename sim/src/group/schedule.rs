@@ -11,12 +11,12 @@ use super::faults::Mend;
 use super::network::{Delivery, LinkEvent};
 
 /// A moment of the world, in nanoseconds since its start; no node sees it.
-pub(super) type Nanos = u64;
+pub(crate) type Nanos = u64;
 
 /// So many nanoseconds are a microsecond.
-pub(super) const MICROS: Nanos = 1_000;
+pub(crate) const MICROS: Nanos = 1_000;
 /// So many nanoseconds are a millisecond.
-pub(super) const MILLIS: Nanos = 1_000_000;
+pub(crate) const MILLIS: Nanos = 1_000_000;
 
 /// One thing that happens.
 pub(super) enum Event {

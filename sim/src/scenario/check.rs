@@ -48,6 +48,10 @@ pub fn unsupported(scenario: &Scenario, tier: Tier) -> Vec<String> {
             {
                 "QUIC drops packets that it has seen: duplicate needs network = \"packets\""
             }
+            (kind, Tier::Full) => match crate::full::unsupported(kind) {
+                Some(why) => why,
+                None => continue,
+            },
             _ => continue,
         };
         list.push(format!("{}: {why}", describe(fault)));

@@ -73,13 +73,14 @@ impl World {
         self.medium.release();
         let engine = self.engine.as_ref().expect("it has just answered");
         let now = self.now.wall;
-        let log = reading::log(engine, now)?;
+        let source = reading::Source::of(engine);
+        let log = reading::log(&source, now)?;
         let metadata_streams = STREAMS.map(|stream| format!("$${stream}"));
         let names: Vec<&str> =
             STREAMS.into_iter().chain(metadata_streams.iter().map(String::as_str)).collect();
         let streams: Vec<_> = names
             .iter()
-            .map(|name| reading::stream(engine, now, name))
+            .map(|name| reading::stream(&source, now, name))
             .collect::<Result<_, _>>()?;
         reading::compare_streams(&names, &streams, &log)?;
         Ok(log)

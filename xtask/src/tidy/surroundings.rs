@@ -8,20 +8,20 @@ use crate::tree::{File, Finding, Tree};
 const PLACES: [&str; 2] = ["net/src/environment.rs", "net/src/clock.rs"];
 /// What runs in a simulation.
 const SIMULATED: [&str; 3] = ["net/src/", "client/src/", "node/src/"];
-/// What does not, though it is there: the program's commands, its start, its HTTP, what feeds real
-/// files, and a network for tests.
+/// What does not, though it is there: the program's commands, its start, its HTTP, its flight
+/// recorder's thread, and a network for tests.
 const OUTSIDE: [&str; 7] = [
+    "node/src/recorder",
     "node/src/cli/",
     "node/src/cli.rs",
     "node/src/main.rs",
     "node/src/admin/http.rs",
-    "node/src/admin/process.rs",
     "node/src/serve.rs",
     "net/src/memory.rs",
 ];
 
 /// Code that goes past it, and what to do instead.
-const FORBIDDEN: [(&str, &str); 13] = [
+const FORBIDDEN: [(&str, &str); 14] = [
     ("std::time::Instant", "quorate_net::clock has the time"),
     ("tokio::time", "quorate_net::clock has the time"),
     ("SystemTime::now", "environment::wall_clock has the date"),
@@ -34,6 +34,7 @@ const FORBIDDEN: [(&str, &str); 13] = [
     ("lookup_host", "environment::resolve has names"),
     ("std::thread", "a simulated node has one thread"),
     ("spawn_blocking", "a simulated node has one thread"),
+    ("sync::watch", "it wakes by lot: crate::watch"),
     ("HashMap", "its order differs from run to run: BTreeMap"),
 ];
 

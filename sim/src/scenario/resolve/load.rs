@@ -11,7 +11,8 @@ use crate::scenario::units;
 
 /// A lane in every report for each; more are not seen any more.
 const CLIENTS_MAX: i64 = 256;
-const SECOND: u64 = 1_000_000_000;
+/// After so long a silence the client library takes a node for gone, and asks another.
+const TIMEOUT: u64 = 500_000_000;
 
 pub(super) fn clients(reader: &mut Reader<'_>, names: &mut Names, folder: &Path) -> Vec<Client> {
     let notes = reader.notes;
@@ -63,7 +64,7 @@ fn load(item: &Spot, folder: &Path, notes: &Notes) -> Option<Load> {
     let arrival = arrival(&mut reader, kind == Some(4));
     let from = reader.duration("from").unwrap_or(0);
     let until = reader.duration("until");
-    let timeout = reader.duration("timeout").unwrap_or(2 * SECOND);
+    let timeout = reader.duration("timeout").unwrap_or(TIMEOUT);
     // Its fields are unknown only because it is.
     if kind.is_some() {
         reader.finish();

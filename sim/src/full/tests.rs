@@ -1,0 +1,121 @@
+//! Small worlds of whole nodes, and that they would tell if they were not their own.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::rc::Rc;
+
+use quorate_net::environment;
+
+use super::system::System;
+use super::world::World;
+use super::{dilation, play};
+use crate::history::Violation;
+use crate::record::sink::Sink;
+use crate::record::{Recorder, Shared};
+use crate::scenario::check::{self, Tier};
+use crate::scenario::model::Scenario;
+use crate::scenario::resolve::resolve;
+
+const SMALL: &str = r#"
+schema = 1
+name = "small"
+[run]
+virtual_time = "1500ms"
+warmup = "100ms"
+settle = "500ms"
+[[zone]]
+name = "z1"
+[[link]]
+between = ["z1", "z1"]
+rtt = "2ms"
+[[node]]
+name = "n1"
+zone = "z1"
+[[node]]
+name = "n2"
+zone = "z1"
+[[node]]
+name = "n3"
+zone = "z1"
+[[client]]
+name = "c"
+zone = "z1"
+[[client.load]]
+op = "mixed"
+rate = "40/s"
+"#;
+
+fn scenario(more: &str) -> Scenario {
+    resolve(Path::new("small.toml"), &format!("{SMALL}{more}")).unwrap_or_else(|it| panic!("{it}"))
+}
+
+fn record(scenario: &Scenario) -> Shared {
+    let recorder = Recorder::new(scenario, 1, Tier::Full, 1, Sink::none());
+    Rc::new(RefCell::new(recorder))
+}
+
+fn hash_of(scenario: &Scenario) -> String {
+    let record = record(scenario);
+    play(scenario, 1, None, &record).expect("all holds");
+    record.borrow().summary(0, String::new()).trace_hash
+}
+
+#[test]
+fn the_same_seed_is_the_same_bytes_and_a_crash_is_another_story() {
+    let calm = scenario("");
+    let crash = "[[fault]]\nat = \"600ms\"\nkind = \"crash\"\nnode = \"$leader\"\nrestart_after = \"300ms\"\n";
+    let hash = hash_of(&calm);
+    assert_eq!(hash, hash_of(&calm));
+    assert_ne!(hash, hash_of(&scenario(crash)));
+}
+
+/// The alarm: one draw that is not the seed's, and the hash of all datagrams is another.
+#[test]
+fn a_draw_from_the_operating_system_is_noticed() {
+    let run = |draws: bool| -> String {
+        let scenario = scenario("");
+        let record = record(&scenario);
+        let system = System::new(1, dilation(&scenario));
+        if draws {
+            system.pollute();
+        }
+        let _simulation = environment::simulate(Rc::clone(&system) as Rc<_>);
+        let mut world = World::new(&scenario, 1, None, system, &record);
+        let played: Result<(), Violation> = world.perform(None);
+        played.expect("all holds");
+        drop(world);
+        record.borrow().summary(0, String::new()).trace_hash
+    };
+    assert_eq!(run(false), run(false));
+    assert_ne!(run(false), run(true));
+}
+
+#[test]
+fn a_name_that_only_the_system_could_resolve_ends_the_simulation() {
+    let system = System::new(1, 1);
+    let _simulation = environment::simulate(system as Rc<_>);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let resolve = |host| runtime.block_on(environment::resolve(host, 1));
+    assert_eq!(resolve("10.0.0.1").unwrap()[0].to_string(), "10.0.0.1:1");
+    let caught = catch_unwind(AssertUnwindSafe(|| resolve("localhost")));
+    assert!(caught.is_err(), "a simulation asks nobody what a name means");
+}
+
+#[test]
+fn what_this_tier_can_not_do_is_said_before_the_run() {
+    let pause = "[[fault]]\nat = \"600ms\"\nfor = \"100ms\"\nkind = \"pause\"\nnode = \"n1\"\n";
+    let problems = check::unsupported(&scenario(pause), Tier::Full);
+    assert!(problems.len() == 1 && problems[0].contains("stand still"), "{problems:?}");
+    assert!(check::unsupported(&scenario(pause), Tier::Pure).is_empty());
+    assert!(check::unsupported(&scenario(""), Tier::Full).is_empty());
+}
+
+#[test]
+fn a_world_is_stretched_as_far_as_its_shortest_way_needs() {
+    let with = |rtt: &str| {
+        let text = SMALL.replace("rtt = \"2ms\"", &format!("rtt = \"{rtt}\""));
+        dilation(&resolve(Path::new("small.toml"), &text).unwrap_or_else(|it| panic!("{it}")))
+    };
+    assert_eq!(["20ms", "2ms", "1ms", "500us", "60us"].map(with), [1, 1, 2, 5, 20]);
+}
