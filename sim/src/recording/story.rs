@@ -106,7 +106,8 @@ impl Storyteller {
     /// Tells what is different now.
     fn compare(&mut self, nanos: u64, view: View) {
         let before = self.seen.replace(view);
-        let is_new = before.is_none_or(|it| (it.role, it.epoch) != (view.role, view.epoch));
+        let is_new =
+            before.is_none_or(|it| (it.role.name(), it.epoch) != (view.role.name(), view.epoch));
         if is_new {
             self.tell(nanos, Told::Role { role: view.role, epoch: view.epoch.get() });
         }
