@@ -9,7 +9,7 @@
 //! The node never waits for the recorder. Where its thread does not keep up, or can't write, a part
 //! is left out, and the recording goes on behind it with a new state.
 
-pub mod ring;
+pub mod files;
 pub mod segment;
 mod writer;
 
@@ -24,7 +24,7 @@ use quorate_core::recording::{TapeWriter, Witness};
 use quorate_core::time::{Instant, Now};
 use quorate_core::{Effects, Replica};
 
-use self::ring::{Ring, RingError};
+use self::files::{Files, FilesError};
 use self::segment::{BLOCK_HEAD_BYTES, Origin};
 use self::writer::Writer;
 use crate::config::RecordingSetting;
@@ -43,7 +43,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A folder that recordings may be written to, found to be good when the node starts.
 #[derive(Debug)]
 pub struct RecordingFolder {
-    ring: Ring,
+    files: Files,
     bytes_max: u64,
 }
 
@@ -52,16 +52,16 @@ impl RecordingFolder {
     ///
     /// # Errors
     ///
-    /// [`RingError`] where it can't be written to, or another process uses it.
-    pub fn open(setting: &RecordingSetting) -> Result<Self, RingError> {
-        let ring = Ring::open(&setting.folder, setting.bytes_max)?;
-        Ok(Self { ring, bytes_max: setting.bytes_max })
+    /// [`FilesError`] where it can't be written to, or another process uses it.
+    pub fn open(setting: &RecordingSetting) -> Result<Self, FilesError> {
+        let files = Files::open(&setting.folder, setting.bytes_max)?;
+        Ok(Self { files, bytes_max: setting.bytes_max })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.ring.path()
+        self.files.path()
     }
 }
 
