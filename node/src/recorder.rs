@@ -1,4 +1,4 @@
-//! The flight recorder: all that is stepped into the core, on the way to a bounded ring of files.
+//! The flight recorder: all that is stepped into the core, on the way to a bounded shelf of files.
 //!
 //! What the core does follows from its state and its inputs, so both together are the whole story
 //! of a node, and `quorate-sim replay` goes through it again. The node's loop writes each input to
@@ -9,8 +9,8 @@
 //! The node never waits for the recorder. Where its thread does not keep up, or can't write, a part
 //! is left out, and the recording goes on behind it with a new state.
 
-pub mod files;
 pub mod segment;
+pub mod shelf;
 mod writer;
 
 use std::path::Path;
@@ -24,15 +24,15 @@ use quorate_core::recording::{TapeWriter, Witness};
 use quorate_core::time::{Instant, Now};
 use quorate_core::{Effects, Replica};
 
-use self::files::{Files, FilesError};
 use self::segment::{BLOCK_HEAD_BYTES, Origin};
+use self::shelf::{Shelf, ShelfError};
 use self::writer::Writer;
 use crate::config::RecordingSetting;
 use crate::logger::Logger;
 
 /// What waits for the thread; beyond it a part is left out.
 const QUEUE_BYTES_MAX: usize = 16 << 20;
-/// One file of the ring has so much of its bytes, behind its state: a state costs as much as
+/// One file of the shelf has so much of its bytes, behind its state: a state costs as much as
 /// thousands of appends, and with each file that is removed so much of the story goes at once.
 const SEGMENT_PART: u64 = 6;
 /// After a failure nothing is tried for so long.
@@ -43,7 +43,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// A folder that recordings may be written to, found to be good when the node starts.
 #[derive(Debug)]
 pub struct RecordingFolder {
-    files: Files,
+    shelf: Shelf,
     bytes_max: u64,
 }
 
@@ -52,16 +52,16 @@ impl RecordingFolder {
     ///
     /// # Errors
     ///
-    /// [`FilesError`] where it can't be written to, or another process uses it.
-    pub fn open(setting: &RecordingSetting) -> Result<Self, FilesError> {
-        let files = Files::open(&setting.folder, setting.bytes_max)?;
-        Ok(Self { files, bytes_max: setting.bytes_max })
+    /// [`ShelfError`] where it can't be written to, or another process uses it.
+    pub fn open(setting: &RecordingSetting) -> Result<Self, ShelfError> {
+        let shelf = Shelf::open(&setting.folder, setting.bytes_max)?;
+        Ok(Self { shelf, bytes_max: setting.bytes_max })
     }
 
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {
-        self.files.path()
+        self.shelf.path()
     }
 }
 

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::engine::{Engine, Fault, OpenError};
 use crate::logger::{Fields, Logger, created};
 use crate::peers;
-use crate::recorder::files::FilesError;
+use crate::recorder::shelf::ShelfError;
 use crate::rfc3339::Rfc3339;
 
 pub use self::data::FolderMismatch;
@@ -49,7 +49,7 @@ pub enum ServeError {
     Mismatch(#[from] FolderMismatch),
     /// Nothing can be recorded where the settings say.
     #[error(transparent)]
-    Recording(#[from] FilesError),
+    Recording(#[from] ShelfError),
     /// Another process runs with a copy of the data folder.
     #[error(transparent)]
     Doubled(peers::Refusal),

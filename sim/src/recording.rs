@@ -21,8 +21,8 @@ use quorate_core::mutant::Mutant;
 use quorate_core::recording::{RecordingError, Step, TapeReader, Witness};
 use quorate_core::time::Now;
 use quorate_core::{Replica, View};
-use quorate_node::recorder::files;
 use quorate_node::recorder::segment::{End, Head, Origin, Segment, SegmentError};
+use quorate_node::recorder::shelf;
 
 /// Sees what a recording tells.
 pub trait Audience {
@@ -172,7 +172,7 @@ pub fn replay(
     audience: &mut dyn Audience,
 ) -> Result<Replayed, ReplayError> {
     let files =
-        files::files_of(folder).map_err(|error| ReplayError::Io(folder.to_owned(), error))?;
+        shelf::files_of(folder).map_err(|error| ReplayError::Io(folder.to_owned(), error))?;
     if files.is_empty() {
         return Err(ReplayError::Empty(folder.to_owned()));
     }
@@ -378,7 +378,7 @@ fn step_core(
 /// Whether a folder holds a recording.
 #[must_use]
 pub fn is_recording(folder: &Path) -> bool {
-    files::files_of(folder).is_ok_and(|files| !files.is_empty())
+    shelf::files_of(folder).is_ok_and(|files| !files.is_empty())
 }
 
 /// A node's name, as its group knows it.

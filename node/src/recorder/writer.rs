@@ -9,8 +9,8 @@ use std::io::{self, Seek, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::Files;
 use super::segment::{Head, Origin, TERMINATOR, seal};
+use super::shelf::Shelf;
 use super::{Item, RecordingFolder, SEGMENT_PART, Shared, Start};
 use crate::logger::{Fields, Logger};
 use quorate_net::environment::random;
@@ -23,7 +23,7 @@ const SPARE_BYTES_MAX: usize = 1 << 20;
 
 /// The thread.
 pub(super) struct Writer {
-    files: Files,
+    shelf: Shelf,
     origin: Origin,
     shared: Arc<Shared>,
     logger: Logger,
@@ -42,8 +42,8 @@ impl Writer {
         logger: Logger,
     ) -> Self {
         let segment_bytes = folder.bytes_max / SEGMENT_PART;
-        let files = folder.files;
-        Self { files, origin, shared, logger, file: None, segment_bytes, told: false }
+        let shelf = folder.shelf;
+        Self { shelf, origin, shared, logger, file: None, segment_bytes, told: false }
     }
 
     /// Writes until nothing comes any more.
@@ -100,12 +100,12 @@ impl Writer {
         let salt = u32::from_le_bytes(random());
         let bytes = head.to_bytes(salt);
         let length = bytes.len() as u64;
-        if length > self.files.state_bytes_max() {
+        if length > self.shelf.state_bytes_max() {
             let sentence = format!("the core's state has {length} bytes: give it more room");
             return Err(io::Error::new(io::ErrorKind::FileTooLarge, sentence));
         }
-        let (number, mut file) = self.files.begin(length + self.segment_bytes)?;
-        self.files.make_room(length + TERMINATOR.len() as u64)?;
+        let (number, mut file) = self.shelf.begin(length + self.segment_bytes)?;
+        self.shelf.make_room(length + TERMINATOR.len() as u64)?;
         file.write_all(&bytes)?;
         file.write_all(&TERMINATOR)?;
         file.seek_relative(-(TERMINATOR.len() as i64))?;
@@ -123,7 +123,7 @@ impl Writer {
     fn add(&mut self, mut buffer: Vec<u8>) -> io::Result<()> {
         let Some((file, salt)) = &mut self.file else { return Ok(()) };
         seal(&mut buffer, *salt);
-        self.files.make_room(buffer.len() as u64)?;
+        self.shelf.make_room(buffer.len() as u64)?;
         buffer.extend(TERMINATOR);
         file.write_all(&buffer)?;
         file.seek_relative(-(TERMINATOR.len() as i64))?;
@@ -143,7 +143,7 @@ impl Writer {
         self.shared.lock().failed = true;
         if !std::mem::replace(&mut self.told, true) {
             let sentence = "the recording can't be written; it is tried again every few seconds";
-            let fields: Fields<'_> = &[("folder", &self.files.path().display()), ("reason", error)];
+            let fields: Fields<'_> = &[("folder", &self.shelf.path().display()), ("reason", error)];
             self.logger.error("recording-failed", sentence, fields);
         }
     }

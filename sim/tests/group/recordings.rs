@@ -8,8 +8,8 @@ use quorate_client::{Client, EventData, Expected};
 use quorate_core::Input;
 use quorate_core::mutant::Mutant;
 use quorate_core::recording::{Step, TapeReader};
-use quorate_node::recorder::files::files_of;
 use quorate_node::recorder::segment::{End, Segment};
+use quorate_node::recorder::shelf::files_of;
 use quorate_sim::recording::{DivergenceKind, Replayed, replay};
 use serde_json::Value;
 

@@ -15,7 +15,7 @@ const LOCK_NAME: &str = "lock";
 
 /// Why a folder can't be recorded to.
 #[derive(Debug, thiserror::Error)]
-pub enum FilesError {
+pub enum ShelfError {
     /// The system refuses it.
     #[error("can't record to {}: can't {doing}: {error}", .path.display())]
     Failed {
@@ -40,7 +40,7 @@ pub enum FilesError {
 
 /// The files, oldest first.
 #[derive(Debug)]
-pub struct Files {
+pub struct Shelf {
     path: PathBuf,
     files: VecDeque<(u64, u64)>,
     bytes: u64,
@@ -51,17 +51,17 @@ pub struct Files {
     _lock: File,
 }
 
-impl Files {
+impl Shelf {
     /// Takes a folder for this process, and makes it where it is missing. What an earlier process
     /// has recorded stays until there is no room for it.
     ///
     /// # Errors
     ///
-    /// [`FilesError`].
-    pub fn open(path: &Path, bytes_max: u64) -> Result<Self, FilesError> {
+    /// [`ShelfError`].
+    pub fn open(path: &Path, bytes_max: u64) -> Result<Self, ShelfError> {
         let failed = |doing| {
             let path = path.to_owned();
-            move |error| FilesError::Failed { path, doing, error }
+            move |error| ShelfError::Failed { path, doing, error }
         };
         // Events are in it, so it is nobody else's.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
@@ -71,7 +71,7 @@ impl Files {
         let lock = options.open(path.join(LOCK_NAME)).map_err(failed("make a file in it"))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FilesError::InUse { path: path.into() }),
+            Err(TryLockError::WouldBlock) => return Err(ShelfError::InUse { path: path.into() }),
             Err(TryLockError::Error(error)) => return Err(failed("lock it")(error)),
         }
         let mut files = VecDeque::new();
@@ -187,27 +187,27 @@ mod tests {
 
     #[test]
     fn the_oldest_files_make_room_and_the_newest_stays() {
-        let path = std::env::temp_dir().join(format!("quorate-recording-{}", std::process::id()));
-        let mut files = Files::open(&path, 100).unwrap();
-        assert!(matches!(Files::open(&path, 100), Err(FilesError::InUse { .. })));
+        let path = std::env::temp_dir().join(format!("quorate-shelf-{}", std::process::id()));
+        let mut shelf = Shelf::open(&path, 100).unwrap();
+        assert!(matches!(Shelf::open(&path, 100), Err(ShelfError::InUse { .. })));
         for _ in 0..5 {
-            let (_, mut file) = files.begin(40).unwrap();
-            files.make_room(30).unwrap();
-            files.make_room(10).unwrap();
+            let (_, mut file) = shelf.begin(40).unwrap();
+            shelf.make_room(30).unwrap();
+            shelf.make_room(10).unwrap();
             file.write_all(&[0; 40]).unwrap();
-            assert!(files.bytes <= 100);
+            assert!(shelf.bytes <= 100);
         }
         let numbers = |path: &Path| -> Vec<u64> {
             files_of(path).unwrap().into_iter().map(|(number, _)| number).collect()
         };
         assert_eq!(numbers(&path), [4, 5]);
-        drop(files);
-        let mut files = Files::open(&path, 100).unwrap();
-        assert_eq!((files.bytes, files.next), (80, 6));
-        files.begin(10).unwrap();
-        files.make_room(90).unwrap();
+        drop(shelf);
+        let mut shelf = Shelf::open(&path, 100).unwrap();
+        assert_eq!((shelf.bytes, shelf.next), (80, 6));
+        shelf.begin(10).unwrap();
+        shelf.make_room(90).unwrap();
         assert_eq!(numbers(&path), [6]);
-        drop(files);
+        drop(shelf);
         std::fs::remove_dir_all(&path).unwrap();
     }
 }
