@@ -14,7 +14,13 @@ const PROGRAM: &str = "quorate-sim";
 
 /// What `quorate sim` takes.
 #[derive(Debug, clap::Args)]
-#[command(disable_help_flag = true)]
+#[command(
+    disable_help_flag = true,
+    after_help = "\
+Examples:
+  quorate sim run sim/scenarios/az-loss.toml
+  quorate sim replay runs/az-loss-42 --step"
+)]
 pub struct Arguments {
     /// What the simulator is to do, in its own words; --help lists it
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENTS")]
