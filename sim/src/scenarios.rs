@@ -1,7 +1,7 @@
 //! Seeds that once broke a promise. They are run for ever, before all others.
 
 /// Each with what went wrong.
-pub const REMEMBERED: [(u64, &str); 4] = [
+pub const REMEMBERED: [(u64, &str); 5] = [
     (
         1_795_461_536_811_660_367,
         "a delete with an exact revision, sent again after its id was forgotten, was done twice",
@@ -12,5 +12,10 @@ pub const REMEMBERED: [(u64, &str); 4] = [
         38_166,
         "a start carried out a truncation on the word of a stamp that was not durable, lost power, \
          and then missed what it had removed",
+    ),
+    (
+        113_640,
+        "a link that had flapped in the chaos went on when its node was to be deaf for good, and made \
+         a deaf node hear: it was the world that was wrong",
     ),
 ];

@@ -22,8 +22,8 @@ const FLAPS_MAX: u64 = 8;
 pub(super) enum Mend {
     /// These directions are whole again.
     Ways(Vec<Way>),
-    /// This link breaks or is whole again, so many times more.
-    Flap { pair: Way, times: u64, period: Nanos, is_cut: bool },
+    /// This link breaks or is whole again, so many times more; without a number, for good.
+    Flap { pair: Way, times: Option<u64>, period: Nanos, is_cut: bool },
     /// Frames of this direction come as quickly as ever.
     Delay(Way),
     /// There is space on the disk again.
@@ -82,7 +82,7 @@ impl World {
             let ways = Shape::OneLink.ways(self.nodes.len(), &mut self.faults);
             let times = 2 * (1 + self.faults.below(FLAPS_MAX)) - 1;
             let period = 10 * MILLIS + self.faults.below(150 * MILLIS);
-            self.flap(ways[0], times, period, false);
+            self.flap(ways[0], Some(times), period, false);
         }
         if self.comes(self.plan.reset) {
             let ways = Shape::OneWay.ways(self.nodes.len(), &mut self.faults);
@@ -109,7 +109,9 @@ impl World {
     }
 
     /// Cuts a link, or makes it whole, and sees to it that it changes again.
-    pub(super) fn flap(&mut self, pair: Way, times: u64, period: Nanos, is_cut: bool) {
+    ///
+    /// - `times`: how often; without a number, for good
+    pub(super) fn flap(&mut self, pair: Way, times: Option<u64>, period: Nanos, is_cut: bool) {
         self.note(format_args!("link {pair:?} is cut: {}", !is_cut));
         for way in [pair, (pair.1, pair.0)] {
             if is_cut {
@@ -118,8 +120,9 @@ impl World {
                 self.cut(&[way]);
             }
         }
-        if times > 0 {
-            let flap = Mend::Flap { pair, times: times - 1, period, is_cut: !is_cut };
+        if times != Some(0) {
+            let times = times.map(|times| times - 1);
+            let flap = Mend::Flap { pair, times, period, is_cut: !is_cut };
             self.queue.push(self.now + period, Event::Mend(flap));
         }
     }
@@ -230,8 +233,13 @@ impl World {
                 }
             }
             Mend::Flap { pair, times, period, is_cut } => {
-                let stays = self.broken.contains(&pair.0) || self.broken.contains(&pair.1);
-                if self.is_chaos || stays {
+                // One of the chaos ends with it, though its node may stay broken in another way.
+                let is_broken = |node| self.broken.contains(&node);
+                let goes_on = match times {
+                    Some(_) => self.is_chaos,
+                    None => is_broken(pair.0) || is_broken(pair.1),
+                };
+                if goes_on {
                     self.flap(pair, times, period, is_cut);
                 }
             }

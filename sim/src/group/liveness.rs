@@ -138,7 +138,7 @@ impl World {
             Broken::Flapping => {
                 let period = 20 * MILLIS + self.faults.below(150 * MILLIS);
                 let pair = (node.min(other), node.max(other));
-                return self.flap(pair, u64::MAX, period, false);
+                return self.flap(pair, None, period, false);
             }
             Broken::Alone => cut(&|(from, to)| from == node || to == node),
             Broken::Deaf => cut(&|(_, to)| to == node),
