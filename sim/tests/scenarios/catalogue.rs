@@ -57,6 +57,10 @@ fn every_scenario_is_sound_and_can_hold() {
     let mut count = 0;
     for entry in std::fs::read_dir(folder()).unwrap() {
         let path = entry.unwrap().path();
+        if path.is_dir() {
+            // Those of whole nodes are run by a step of ci.
+            continue;
+        }
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let (text, scenario) = load(&name);
         assert_eq!(scenario.name, name, "it is named as its file");
