@@ -1,7 +1,7 @@
 //! Seeds that once broke a promise. They are run for ever, before all others.
 
 /// Each with what went wrong.
-pub const REMEMBERED: [(u64, &str); 5] = [
+pub const REMEMBERED: [(u64, &str); 7] = [
     (
         1_795_461_536_811_660_367,
         "a delete with an exact revision, sent again after its id was forgotten, was done twice",
@@ -18,4 +18,10 @@ pub const REMEMBERED: [(u64, &str); 5] = [
         "a link that had flapped in the chaos went on when its node was to be deaf for good, and made \
          a deaf node hear: it was the world that was wrong",
     ),
+    (
+        210_776,
+        "a node spoke in an epoch that a failed write of its superblock had left to be read, and a power \
+         loss took the epoch away",
+    ),
+    (200_168, "a node that stops did not tell that it removes entries: the observer was wrong"),
 ];

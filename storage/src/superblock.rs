@@ -218,6 +218,9 @@ impl Superblock {
     pub async fn open(io: &Io) -> Result<Self, SuperblockError> {
         let (file, copies) = read(io).await?;
         let (state, found) = choose(&copies)?;
+        // A write that failed may have left what is read, until a power loss takes it away again.
+        // The node speaks on the word of this state from now on.
+        io.run(Op::Sync { file }).await?;
         let superblock = Self { io: Handle(io.clone()), file, state, found, in_doubt: false };
         for (copy, look) in found.iter().enumerate() {
             if *look != CopyLook::Good {
