@@ -504,10 +504,8 @@ impl World {
         let after = self.nodes[node].view().expect("it is running");
         self.take_notices(node, &after)?;
         self.take_ledger(node)?;
-        // A node that stops drops what it had still to do and to tell, such as that it removes entries.
-        if turned.is_ok() {
-            invariants::turned(&mut self.ghost, &Turned { node, before, after })?;
-        }
+        let stops = turned.is_err();
+        invariants::turned(&mut self.ghost, &Turned { node, before, after, stops })?;
         self.trace.mix(&[self.now, node as u64, after.epoch.get(), after.end.index.get()]);
         self.tell_of(node);
         self.take_outputs(node)?;

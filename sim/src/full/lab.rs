@@ -298,7 +298,7 @@ impl State {
             }
         }
         self.take_ledger(node)?;
-        invariants::turned(&mut self.ghost, &Turned { node, before, after })?;
+        invariants::turned(&mut self.ghost, &Turned { node, before, after, stops: false })?;
         for (to, message) in messages {
             invariants::said(&mut self.ghost, node, *to, message)?;
         }

@@ -6,7 +6,7 @@ use crate::group::ghost::{Ghost, Role};
 use crate::history::Violation;
 
 pub(super) fn check(ghost: &Ghost, turned: &Turned) -> Result<(), Violation> {
-    let Turned { node, before, after } = turned;
+    let Turned { node, before, after, .. } = turned;
     if after.role != Role::Leader {
         return Ok(());
     }

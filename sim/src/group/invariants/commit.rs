@@ -9,7 +9,7 @@ use crate::history::Violation;
 
 /// A node's view of what is committed may have changed.
 pub(super) fn check(ghost: &mut Ghost, turned: &Turned) -> Result<(), Violation> {
-    let Turned { node, before, after } = turned;
+    let Turned { node, before, after, .. } = turned;
     let tip = after.committed;
     let known = before.map_or(0, |before| before.committed.index.get());
     if tip.index.get() == known && before.is_some() {

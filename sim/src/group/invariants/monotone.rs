@@ -9,7 +9,7 @@ use crate::group::ghost::{Ghost, View};
 use crate::history::Violation;
 
 pub(super) fn check(turned: &Turned) -> Result<(), Violation> {
-    let Turned { node, before: Some(before), after } = turned else { return Ok(()) };
+    let Turned { node, before: Some(before), after, .. } = turned else { return Ok(()) };
     let changed_vote = before.epoch == after.epoch
         && before.voted_for.is_some()
         && before.voted_for != after.voted_for;

@@ -70,7 +70,7 @@ pub(super) fn started(ghost: &Ghost, node: usize, view: &View) -> Result<(), Vio
 
 /// A node leads since this turn: a majority has told it so.
 pub(super) fn turned(ghost: &Ghost, turned: &Turned) -> Result<(), Violation> {
-    let Turned { node, before, after } = turned;
+    let Turned { node, before, after, .. } = turned;
     let led = before.is_some_and(|it| it.role == Role::Leader && it.epoch == after.epoch);
     if after.role != Role::Leader || led {
         return Ok(());

@@ -45,7 +45,7 @@ pub(super) fn carried_out(ghost: &mut Ghost, node: usize) -> Result<(), Violatio
 
 /// What was given to the disk is still in the log, unless its removal was announced.
 pub(super) fn check(ghost: &Ghost, turned: &Turned) -> Result<(), Violation> {
-    let Turned { node, before, after } = turned;
+    let Turned { node, before, after, .. } = turned;
     let path = &ghost.nodes[*node].path;
     let end = after.end.index.get();
     let known = path.last().copied().unwrap_or_default();
