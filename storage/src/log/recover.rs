@@ -177,6 +177,7 @@ pub(super) async fn recover(
     let mut stamp = stamp::read(io, home).await?;
     let mut read = read_ends(io, files).await?;
     if let stamp::Found::Stamp { stamp: found @ Stamp { intent: Some(end), .. }, .. } = stamp {
+        make_stable(io, stamp::FILE.into()).await?;
         finish_truncation(io, home, &read.0, found, &end).await?;
         report.truncated = Some(end.index);
         stamp = stamp::read(io, home).await?;
@@ -247,7 +248,6 @@ async fn finish_truncation(
     let written = end.position.plus(image.written_bytes(end.position));
     check_intent(home, &mut image, &header.start, end)?;
     let stamp_file = StampFile::open(io, home, stamp).await?;
-    stamp_file.confirm().await?;
     let file = |ends: &Ends| removal::File { base: ends.base, bytes: ends.bytes, file: None };
     let (kept, later) = (file(kept), later.iter().map(file).collect());
     let committed = stamp.committed;
@@ -423,7 +423,7 @@ async fn settle_unsealed(
     report: &mut Recovery,
 ) -> Result<(Segment, Option<TornTail>), OpenError> {
     let image = SegmentImage::read(io, candidate.base).await?;
-    make_stable(io, candidate.base).await?;
+    make_stable(io, segment::file_name(candidate.base)).await?;
     report.scanned_bytes += image.file_bytes();
     let mut anchors = Anchors::new(candidate.bytes);
     let (end, verdict) = image.walk(home, candidate.header.start, |header, _| {
@@ -462,10 +462,9 @@ async fn settle_unsealed(
     Ok((segment, Some(torn)))
 }
 
-/// Makes stable what the last process may have written without living to hear that it was, and the
-/// file's name: what is found is relied on from now on.
-async fn make_stable(io: &Io, base: Position) -> Result<(), DiskError> {
-    let name = segment::file_name(base);
+/// Makes stable what the last process may have written without hearing that it was, and the file's
+/// name: what is found is relied on from now on.
+async fn make_stable(io: &Io, name: FileName) -> Result<(), DiskError> {
     let done = io.run(Op::Open { name, access: Access::Direct }).await?;
     let Done::Opened { file, .. } = done else { unreachable!("an open gives a file") };
     io.run(Op::Sync { file }).await?;

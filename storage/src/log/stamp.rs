@@ -220,14 +220,6 @@ impl StampFile {
         Ok(truncations)
     }
 
-    /// Writes what was read once more, over the older copy: durable when it completes.
-    ///
-    /// A write that failed may have left what a start reads, but a power loss takes away again. Nothing
-    /// may be done on its word before.
-    pub(super) async fn confirm(&self) -> Result<(), DiskError> {
-        self.put(self.newest.get()).await.map(drop)
-    }
-
     /// Says in both copies that the truncation has been carried out.
     pub(super) async fn settle(&self, end: LogEnd) -> Result<(), DiskError> {
         let stamp = Stamp { durable: end.index, intent: None, ..self.newest.get() };

@@ -255,6 +255,29 @@ fn a_failed_write_is_told_and_nothing_is_written_after_it() {
     again.expect_err("it refuses");
 }
 
+/// Writes failed, and yet what they wrote is read, until the power goes.
+#[test]
+fn what_a_start_has_read_survives_a_power_loss() {
+    let mut newer_reads = 0;
+    for seed in 0..300 {
+        let medium = Medium::with_faults(seed, FaultPlan::NONE);
+        assert_eq!(make_promises(&medium, 1), Some(1));
+        let mut superblock = open(&medium).unwrap();
+        medium.inject(Fault::FailedWrite);
+        let first = superblock.io.0.clone();
+        first.block_on(superblock.write_hard_state(promise(2))).unwrap_err();
+        // So does the repair that the next start makes, where it makes one.
+        medium.inject(Fault::FailedWrite);
+        let repaired = open(&medium).is_ok();
+        medium.forget_injected();
+        let Ok(read) = open(&medium) else { panic!("seed {seed}: repaired {repaired}") };
+        newer_reads += u32::from(read.hard_state() == promise(2));
+        medium.power_loss();
+        assert_eq!(open(&medium).unwrap().hard_state(), read.hard_state(), "seed {seed}");
+    }
+    assert!(newer_reads > 0, "a failed write is never read");
+}
+
 #[test]
 fn a_newer_format_is_named() {
     let medium = founded(1);
