@@ -148,8 +148,7 @@ pub fn timeout_at<F: IntoFuture>(
 fn in_the_runtime(moment: Instant) -> tokio::time::Instant {
     ask(
         |simulated| {
-            let now = SIMULATION_BEGAN.with(|began| *began) + simulated.elapsed();
-            let wait = moment.0.saturating_duration_since(now);
+            let wait = moment.saturating_duration_since(Instant::now());
             tokio::time::Instant::now() + wait * simulated.dilation()
         },
         || moment.0,

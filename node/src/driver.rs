@@ -87,7 +87,9 @@ pub trait Watch {
     fn opened(&self, engine: &Engine);
 
     /// The engine has taken a turn; what came of it has not gone anywhere yet.
-    fn turned(&self, engine: &Engine, output: &Output);
+    ///
+    /// - `stops`: it was its last one
+    fn turned(&self, engine: &Engine, output: &Output, stops: bool);
 
     /// A frame has come from another node; the engine has not seen it yet.
     fn heard(&self, from: NodeId, frame: &Frame);
@@ -229,7 +231,7 @@ impl Driver {
         let result = engine.turn(now, output);
         self.now.set(None);
         if let Some(watch) = &self.watch {
-            watch.turned(&engine, output);
+            watch.turned(&engine, output, result.is_err());
         }
         self.shared.health.beat();
         let (_, end) = engine.committed();

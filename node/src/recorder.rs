@@ -63,6 +63,11 @@ impl RecordingFolder {
     pub fn path(&self) -> &Path {
         self.shelf.path()
     }
+
+    /// How much one file has behind its state.
+    fn segment_bytes(&self) -> u64 {
+        self.bytes_max / SEGMENT_PART
+    }
 }
 
 /// What the loop and the thread share.
@@ -169,7 +174,7 @@ impl Recorder {
         logger: Logger,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let segment_bytes = folder.bytes_max / SEGMENT_PART;
+        let segment_bytes = folder.segment_bytes();
         let writer = Writer::new(folder, origin, Arc::clone(&shared), logger);
         let thread = std::thread::Builder::new().name("recorder".into());
         let thread = Some(thread.spawn(move || writer.run())?);

@@ -1,7 +1,7 @@
 // What lasts: faults as bands from top to bottom, roles and epochs as bands in their lanes.
 import { colours, hatch, roleStyle } from './palette.js';
 import { BAND_HALF, fontFamily, GUTTER } from './lanes.js';
-import { firstBehind } from './paths.js';
+import { firstBehind } from './trace.js';
 
 /** Faults: a label at the top, a tint over the lanes that they are about. Gives what can be hit. */
 export function drawFaults(context, scene) {

@@ -1,7 +1,7 @@
 // The whole run on a small canvas: who led, how much was done, what went wrong; and a window on it.
 import { colours, hatch } from './palette.js';
 import { fontFamily, GUTTER } from './lanes.js';
-import { firstBehind } from './paths.js';
+import { firstBehind } from './trace.js';
 import { marksOf } from './axis.js';
 import { usualMost } from './ribbons.js';
 

@@ -1,4 +1,5 @@
 // Steps back through a trace: from an entry on a disk to the message that brought it, and the like.
+import { firstBehind } from './trace.js';
 
 /** How far one step looks. Causes are near; where one is not, the page must not stand still. */
 const REACH = 20000;
@@ -24,18 +25,6 @@ export function behind(trace, event, accept, lane = trace.lane[event]) {
   const end = Math.min(list.length, start + REACH);
   for (let rank = start; rank < end; rank++) if (accept(list[rank])) return list[rank];
   return -1;
-}
-
-/** First place in a sorted list that is behind an event. */
-export function firstBehind(list, event) {
-  let low = 0;
-  let high = list.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (list[middle] <= event) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /**

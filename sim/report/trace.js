@@ -2,6 +2,19 @@
 import { moment } from './words.js';
 
 const NOWHERE = 255;
+
+/** First place in a sorted list that is behind an event. */
+export function firstBehind(list, event) {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (list[middle] <= event) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
 /** First place in a sorted list of events whose time is not before `time`. */
 export function placeOf(times, events, time, from = 0, to = events.length) {
   let low = from;
@@ -121,14 +134,8 @@ export class Trace {
   /** The last event of a kind in a lane that is not behind `event`. */
   lastOf(lane, kind, event) {
     const list = this.of(lane, kind);
-    let low = 0;
-    let high = list.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (list[middle] <= event) low = middle + 1;
-      else high = middle;
-    }
-    return low > 0 ? list[low - 1] : -1;
+    const place = firstBehind(list, event);
+    return place > 0 ? list[place - 1] : -1;
   }
 
   /** The role that a node has at an event. */

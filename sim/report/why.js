@@ -1,6 +1,7 @@
 // Why something happened, in sentences and in steps: which acks made a commit, which commit an answer.
 import { list, plural, span } from './words.js';
-import { acknowledged, before, behind, carrier, firstBehind, prompt, reached, sendsBetween } from './paths.js';
+import { acknowledged, before, behind, carrier, prompt, reached, sendsBetween } from './paths.js';
+import { firstBehind, placeOf } from './trace.js';
 
 /** Generic chains end here: what is older explains little. */
 const STEPS_MAX = 14;
@@ -348,22 +349,11 @@ function whatFault(story, event) {
   const { trace } = story;
   const fault = trace.faults.find((fault) => fault.event === event);
   const drops = trace.all('drop');
-  const lost = firstBehindTime(trace, drops, fault.to) - firstBehindTime(trace, drops, fault.from);
+  const lost = placeOf(trace.time, drops, fault.to) - placeOf(trace.time, drops, fault.from);
   story.sentence = `It lasts ${span(fault.to - fault.from)}; ${plural(lost, 'message')} did not arrive meanwhile.`;
   for (const role of trace.all('role')) {
     if (trace.time[role] >= fault.from && trace.time[role] < fault.to) story.add(role);
   }
-}
-
-function firstBehindTime(trace, events, time) {
-  let low = 0;
-  let high = events.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (trace.time[events[middle]] < time) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }
 
 /** Faults that were on meanwhile and have to do with a lane, or with all. */

@@ -8,6 +8,7 @@
 pub mod hash;
 mod hlog;
 pub mod measure;
+mod node;
 pub mod phases;
 pub mod plan;
 pub mod sink;
@@ -24,6 +25,7 @@ use serde_json::{Value, json};
 
 use self::hash::TraceHash;
 use self::measure::{Answered, Bands, Residency, Serving};
+pub use self::node::{Progress, Role};
 use self::plan::Planned;
 use self::sink::Sink;
 use self::summary::Summary;
@@ -41,41 +43,6 @@ pub type LineShown = Box<dyn FnMut(&str)>;
 
 /// A recorder that several parts of a world share.
 pub type Shared = Rc<RefCell<Recorder>>;
-
-/// What a node is, for those who look from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// It leads.
-    Leader,
-    /// It follows.
-    Follower,
-    /// It asks to lead.
-    Candidate,
-    /// Its process is not running.
-    Down,
-    /// Its process reads its disk.
-    Starting,
-    /// It stands still.
-    Paused,
-    /// It has stopped by itself, for good.
-    Halted,
-}
-
-impl Role {
-    /// Its name in a trace.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Leader => "leader",
-            Self::Follower => "follower",
-            Self::Candidate => "candidate",
-            Self::Down => "down",
-            Self::Starting => "starting",
-            Self::Paused => "paused",
-            Self::Halted => "halted",
-        }
-    }
-}
 
 /// What a client does, as a report sorts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -153,6 +120,8 @@ pub struct Recorder {
     elections: Vec<Nanos>,
     epoch_max: u64,
     halted: Vec<bool>,
+    /// What each node was when it was last seen, so that only changes are told.
+    seen: Vec<(Role, Progress)>,
     links: BTreeMap<(usize, usize), Vec<Nanos>>,
     violation: Option<(Nanos, Violation)>,
     now: Nanos,
@@ -204,6 +173,7 @@ impl Recorder {
             elections: Vec::new(),
             epoch_max: 0,
             halted: vec![false; count],
+            seen: vec![(Role::Down, Progress::default()); count],
             links: BTreeMap::new(),
             violation: None,
             now: 0,
@@ -323,6 +293,32 @@ impl Recorder {
         self.links.entry(pair).or_default().push(nanos);
     }
 
+    /// Tells what has changed of a node; gives what it was before, where its role or epoch has.
+    ///
+    /// - `progress`: how far it is, where its process runs
+    pub fn see(
+        &mut self,
+        at: Nanos,
+        node: usize,
+        role: Role,
+        progress: Option<Progress>,
+    ) -> Option<Role> {
+        let (role_before, before) = self.seen[node];
+        let now = progress.unwrap_or(before);
+        self.seen[node] = (role, now);
+        let is_other = (role, now.epoch) != (role_before, before.epoch);
+        if is_other {
+            self.role(at, node, role, now.epoch);
+        }
+        if now.durable > before.durable {
+            self.place(at, node, "durable", now.durable);
+        }
+        if now.committed > before.committed {
+            self.place(at, node, "commit", now.committed);
+        }
+        is_other.then_some(role_before)
+    }
+
     /// A node is something else from now on.
     pub fn role(&mut self, at: Nanos, node: usize, role: Role, epoch: u64) {
         if !self.bands.change(at, node, role) && epoch <= self.epoch_max {
@@ -357,16 +353,6 @@ impl Recorder {
         if !self.is_over {
             self.serving.change(at, leader);
         }
-    }
-
-    /// A node's own disk has all entries up to this one.
-    pub fn durable(&mut self, at: Nanos, node: usize, index: u64) {
-        self.place(at, node, "durable", index);
-    }
-
-    /// A node knows entries up to this one to be committed.
-    pub fn commit(&mut self, at: Nanos, node: usize, index: u64) {
-        self.place(at, node, "commit", index);
     }
 
     /// A node's entries behind this one are gone.

@@ -18,9 +18,6 @@ use crate::record::{LineShown, Recorder, Shared};
 use crate::scenario::check::Tier;
 use crate::scenario::model::Scenario;
 
-/// Where a scenario can run.
-pub const TIERS: [Tier; 2] = [Tier::Pure, Tier::Full];
-
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Job {

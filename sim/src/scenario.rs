@@ -16,6 +16,7 @@ pub mod problem;
 pub mod profile;
 mod reader;
 pub mod resolve;
+pub(crate) mod script;
 pub mod story;
 pub mod tree;
 pub mod units;

@@ -1,4 +1,7 @@
 //! Seeds that once broke a promise. They are run for ever, before all others.
+//!
+//! A seed is another run once the world draws its numbers otherwise, so what one has found in the store
+//! needs a test beside the code as well.
 
 /// Each with what went wrong.
 pub const REMEMBERED: [(u64, &str); 7] = [

@@ -278,7 +278,7 @@ fn without_node(scenario: &Scenario, node: usize) -> Option<Scenario> {
             }
             FaultKind::TransferLeader { to } => *to = to.as_ref().and_then(moved),
             kind => {
-                if let Some(targets) = targets_of(kind) {
+                if let Some(targets) = kind.targets_mut() {
                     *targets = targets.iter().filter_map(moved).collect();
                     is_possible &= !targets.is_empty();
                 }
@@ -286,29 +286,6 @@ fn without_node(scenario: &Scenario, node: usize) -> Option<Scenario> {
         }
     }
     is_possible.then_some(smaller)
-}
-
-fn targets_of(kind: &mut FaultKind) -> Option<&mut Vec<Target>> {
-    match kind {
-        FaultKind::Crash { targets }
-        | FaultKind::PowerLoss { targets }
-        | FaultKind::Restart { targets }
-        | FaultKind::Pause { targets }
-        | FaultKind::SlowDisk { targets, .. }
-        | FaultKind::StallDisk { targets }
-        | FaultKind::DiskFull { targets }
-        | FaultKind::DiskError { targets, .. }
-        | FaultKind::Corrupt { targets, .. }
-        | FaultKind::TornWrite { targets }
-        | FaultKind::LyingFlush { targets, .. }
-        | FaultKind::ClockStep { targets, .. }
-        | FaultKind::ClockDrift { targets, .. } => Some(targets),
-        FaultKind::Partition { .. }
-        | FaultKind::Link { .. }
-        | FaultKind::ZoneLoss { .. }
-        | FaultKind::TransferLeader { .. }
-        | FaultKind::LoseAnswers { .. } => None,
-    }
 }
 
 fn constants(best: &mut Scenario, fails: Fails<'_>) {
@@ -371,10 +348,7 @@ pub fn story(scenario: &Scenario) -> String {
         When::Event { .. } => 0,
     });
     let line = |fault: &&Fault| {
-        let when = match fault.when {
-            When::At(at) => format!("at {}", show_exactly(at)),
-            When::Event { event, nth, .. } => format!("at {} {nth}", event.name()),
-        };
+        let when = fault.when;
         let lasts = fault.lasts.map(|it| format!(", for {}", show_exactly(it)));
         let lasts = lasts.unwrap_or_default();
         format!("  {when}: {}{lasts}\n", story::fault(scenario, &fault.kind))

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::segment::{Head, Origin, TERMINATOR, seal};
 use super::shelf::Shelf;
-use super::{Item, RecordingFolder, SEGMENT_PART, Shared, Start};
+use super::{Item, RecordingFolder, Shared, Start};
 use crate::logger::{Fields, Logger};
 use quorate_net::environment::random;
 
@@ -41,7 +41,7 @@ impl Writer {
         shared: Arc<Shared>,
         logger: Logger,
     ) -> Self {
-        let segment_bytes = folder.bytes_max / SEGMENT_PART;
+        let segment_bytes = folder.segment_bytes();
         let shelf = folder.shelf;
         Self { shelf, origin, shared, logger, file: None, segment_bytes, told: false }
     }

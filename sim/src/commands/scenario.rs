@@ -10,7 +10,7 @@ use quorate_sim::runner::{Job, Ran};
 use quorate_sim::scenario::check::{self, Tier};
 use quorate_sim::scenario::model::Scenario;
 use quorate_sim::scenario::units::show;
-use quorate_sim::{report, runner, scenario, swarm, timeline};
+use quorate_sim::{report, scenario, swarm, timeline};
 
 use super::USAGE;
 use super::folder::fresh_seed;
@@ -86,9 +86,6 @@ pub(crate) fn can_run(scenario: &Scenario, tier: Tier) -> Result<(), String> {
         && mutant_of(mutant).is_none()
     {
         return Err(format!("there is no deliberate mistake `{mutant}`"));
-    }
-    if !runner::TIERS.contains(&tier) {
-        return Err(format!("the {} tier is not a part of this program yet", tier.name()));
     }
     let unsupported = check::unsupported(scenario, tier);
     if unsupported.is_empty() {

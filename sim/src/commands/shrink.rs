@@ -6,7 +6,6 @@
 use std::path::{Path, PathBuf};
 
 use quorate_sim::record::plan::Planned;
-use quorate_sim::scenario::fault::{Fault, When};
 use quorate_sim::scenario::model::Scenario;
 use quorate_sim::scenario::write::write;
 use quorate_sim::shrinking::{self, Step};
@@ -83,7 +82,7 @@ fn try_shrink(path: &Path) -> Result<u8, String> {
     println!("shrinking {}: {}", path.display(), trial.signature);
     // As it was applied: no conditions, no random faults, no leader whoever it is.
     let mut start = folder.scenario.clone();
-    start.faults = folder.plan()?.into_iter().filter_map(timed).collect();
+    start.faults = folder.plan()?.iter().filter_map(Planned::fault).collect();
     start.swarm.extra_rate = 0.0;
     start.run.seed = Some(seed);
     start.name = format!("{}-shrunk", folder.scenario.name);
@@ -119,11 +118,4 @@ fn try_shrink(path: &Path) -> Result<u8, String> {
     println!("scenario  {}", target.display());
     println!("again     quorate-sim run {} --seed {seed}", target.display());
     Ok(0)
-}
-
-fn timed(planned: Planned) -> Option<Fault> {
-    match planned {
-        Planned::Fault { at, fault } => Some(Fault { when: When::At(at), ..fault }),
-        Planned::Arrival { .. } => None,
-    }
 }

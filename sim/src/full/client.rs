@@ -15,12 +15,12 @@ use quorate_core::id::Position;
 use quorate_core::request::Rejection;
 use quorate_net::clock::sleep;
 use quorate_net::{Trust, endpoint};
-use quorate_storage::disk::simulated::Random;
 use tokio::sync::Notify;
 
 use super::lab::{Errand, Follower, Lab};
 use super::runtime::WorldRuntime;
 use super::socket::WorldSocket;
+use crate::group::load;
 use crate::group::schedule::Nanos;
 use crate::history::{Attempt, End, Violation, Wish};
 use crate::record::{Deed, Outcome};
@@ -119,8 +119,7 @@ impl Desk {
     async fn carry_out(&self, lab: &Lab, connected: &Connected, errand: Errand) {
         match errand {
             Errand::Load { load, number, due } => {
-                let seed = lab.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-                let random = Random::stream(seed, "wish");
+                let random = load::wish(lab.seed, number);
                 match &self.loads[load].op {
                     Operation::Append(append) => {
                         let wish = |lab: &Lab, now| {

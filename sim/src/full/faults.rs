@@ -10,11 +10,9 @@ use super::world::{Event, World, machine};
 use crate::group::rot;
 use crate::scenario::check;
 use crate::scenario::fault::{
-    DiskOperation, End, Fault, FaultKind, FaultName, Side, Symmetry, Target, Trigger, When,
-    ZoneLoss,
+    DiskOperation, End, Fault, FaultKind, FaultName, Side, Trigger, ZoneLoss,
 };
 use crate::scenario::model::Share;
-use crate::scenario::story;
 
 /// A fault that has struck.
 pub(super) struct Applied {
@@ -28,32 +26,13 @@ pub(super) struct Applied {
 impl World {
     /// A fault of the script is to strike now.
     pub(super) fn scripted(&mut self, fault: usize) {
-        if self.is_healed {
-            return;
+        let running = self.applied.iter().filter(|it| !it.is_over).map(|it| &it.fault);
+        let running: Vec<&Fault> = running.collect();
+        match self.script.aim(fault, self.now(), self.leading(), &running) {
+            Some(Ok(fault)) => self.strike(fault),
+            Some(Err(story)) => self.lab.note(None, story),
+            None => {}
         }
-        let fault = self.script[fault].clone();
-        let leader = self.leading();
-        let find = |target: Target| match target {
-            Target::Node(node) => node,
-            Target::Leader => leader,
-            Target::Follower => (0..self.computers.len()).find(|it| *it != leader).unwrap_or(0),
-        };
-        let mut kind = fault.kind.with_targets(find);
-        if let FaultKind::Partition { sides, .. } = &mut kind {
-            disjoin(sides);
-        }
-        let is_conditional = matches!(fault.when, When::Event { .. });
-        let fault = Fault { when: When::At(self.now()), kind, ..fault };
-        if is_conditional {
-            let running = self.applied.iter().filter(|it| !it.is_over).map(|it| &it.fault);
-            let all: Vec<&Fault> = running.chain([&fault]).collect();
-            if !check::keeps_quorum(&self.scenario, &all) {
-                let what = story::fault(&self.scenario, &fault.kind);
-                let text = format!("skipped, it would take the quorum away: {what}");
-                return self.lab.note(None, text);
-            }
-        }
-        self.strike(fault);
     }
 
     /// Who leads, or led last.
@@ -88,11 +67,11 @@ impl World {
             FaultKind::Partition { sides, symmetry, .. } => {
                 let count = self.computers.len();
                 let members = |side: &Side| -> Vec<usize> {
-                    let nodes = side.nodes.iter().map(node_of);
+                    let nodes = side.nodes.iter().map(|it| it.node());
                     nodes.chain(side.clients.iter().map(|client| count + client)).collect()
                 };
                 let sides: Vec<Vec<usize>> = sides.iter().map(members).collect();
-                between(&sides, *symmetry)
+                check::between(&sides, *symmetry)
             }
             FaultKind::ZoneLoss { zone, mode: ZoneLoss::Network } => {
                 let is_inside = |it: usize| self.zones[it] == *zone;
@@ -114,27 +93,15 @@ impl World {
         }
     }
 
-    fn struck(&self, kind: &FaultKind) -> Vec<usize> {
-        match kind {
-            FaultKind::ZoneLoss { zone, .. } => {
-                (0..self.computers.len()).filter(|node| self.zones[*node] == *zone).collect()
-            }
-            _ => kind.targets().iter().map(node_of).collect(),
-        }
-    }
-
     /// What a fault does beside its cuts.
     fn carry_out(&mut self, number: usize, kind: &FaultKind) {
-        let struck = self.struck(kind);
+        let struck = self.scenario.struck(kind);
         match kind {
             FaultKind::Partition { .. } | FaultKind::ZoneLoss { mode: ZoneLoss::Network, .. } => {}
             FaultKind::Link { .. } => self.set_qualities(),
             FaultKind::ZoneLoss { mode: ZoneLoss::Power, .. } | FaultKind::PowerLoss { .. } => {
                 for node in struck {
-                    let disk = self.scenario.nodes[node].disk;
-                    let is_torn = self.scenario.disks[disk].torn_writes;
-                    let survival = if is_torn { Survival::Sectors } else { Survival::Nothing };
-                    self.end(node, Some(survival));
+                    self.end(node, Some(self.scenario.survival(node)));
                 }
             }
             FaultKind::Crash { .. } => struck.into_iter().for_each(|node| self.end(node, None)),
@@ -159,14 +126,9 @@ impl World {
                 struck.into_iter().for_each(|it| self.computers[it].medium.set_space(0));
             }
             FaultKind::DiskError { operation, .. } => {
-                let fault = match operation {
-                    DiskOperation::Write => DiskFault::FailedWrite,
-                    DiskOperation::Sync => DiskFault::FailedSync,
-                    DiskOperation::Read => DiskFault::FailedRead,
-                };
                 for node in struck {
                     self.lab.change().nodes[node].is_tainted |= *operation == DiskOperation::Read;
-                    self.computers[node].medium.inject(fault);
+                    self.computers[node].medium.inject(operation.fault());
                 }
             }
             FaultKind::Corrupt { what, sectors, .. } => {
@@ -199,7 +161,7 @@ impl World {
                 }
             }
             FaultKind::TransferLeader { to } => {
-                let to = to.as_ref().map(|to| self.scenario.nodes[node_of(to)].name.clone());
+                let to = to.as_ref().map(|to| self.scenario.nodes[to.node()].name.clone());
                 if !self.lab.calls.is_empty() {
                     self.send_on(0, Errand::Transfer { to });
                 }
@@ -287,7 +249,7 @@ impl World {
             let is_of = |end: &End, it: usize| match end {
                 End::Any => true,
                 End::Zone(zone) => self.zones[it] == *zone,
-                End::Node(target) => node_of(target) == it,
+                End::Node(target) => target.node() == it,
             };
             if !(is_of(one, from) && is_of(other, to) || is_of(one, to) && is_of(other, from)) {
                 continue;
@@ -328,7 +290,7 @@ impl World {
         self.lab.record.borrow_mut().heal(self.now(), number);
         self.set_cuts();
         self.set_qualities();
-        for node in self.struck(&kind) {
+        for node in self.scenario.struck(&kind) {
             self.end_of(number, &kind, node);
         }
         self.lab.change().happened.push(Trigger::Healed);
@@ -359,7 +321,7 @@ impl World {
 
     /// Ends all faults that last.
     pub(super) fn heal_all(&mut self) {
-        self.is_healed = true;
+        self.script.end();
         for number in 0..self.applied.len() {
             self.heal_one(number);
         }
@@ -381,47 +343,9 @@ impl World {
                 FaultKind::ZoneLoss { mode, .. } => *mode == ZoneLoss::Power,
                 _ => false,
             };
-            downs && self.struck(&it.fault.kind).contains(&node)
+            downs && self.scenario.struck(&it.fault.kind).contains(&node)
         }) || self.lab.see().nodes[node].is_halted
     }
-}
-
-/// The node that a fault names once it has struck.
-fn node_of(target: &Target) -> usize {
-    match target {
-        Target::Node(node) => *node,
-        Target::Leader | Target::Follower => unreachable!("it was looked up when it struck"),
-    }
-}
-
-/// Whoever is on two sides is on the first.
-fn disjoin(sides: &mut [Side]) {
-    for place in 1..sides.len() {
-        let (before, rest) = sides.split_at_mut(place);
-        let is_before = |node: &Target| before.iter().any(|side| side.nodes.contains(node));
-        rest[0].nodes.retain(|node| !is_before(node));
-    }
-}
-
-/// The directions between machines on different sides, as the first side sees them.
-fn between(sides: &[Vec<usize>], symmetry: Symmetry) -> Vec<(usize, usize)> {
-    let mut ways = Vec::new();
-    for (place, one) in sides.iter().enumerate() {
-        for other in &sides[place + 1..] {
-            for (from, to) in one.iter().flat_map(|a| other.iter().map(move |b| (*a, *b))) {
-                if from == to {
-                    continue;
-                }
-                if symmetry != Symmetry::Inbound {
-                    ways.push((from, to));
-                }
-                if symmetry != Symmetry::Outbound {
-                    ways.push((to, from));
-                }
-            }
-        }
-    }
-    ways
 }
 
 /// What this tier can't do of a fault, if anything.

@@ -47,16 +47,6 @@ pub(super) struct Seen {
     pub(super) is_tainted: bool,
     /// It stays away for good.
     pub(super) is_halted: bool,
-    told: Told,
-}
-
-/// What the record knows of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Told {
-    role: Role,
-    epoch: u64,
-    durable: u64,
-    committed: u64,
 }
 
 /// Something that a client is to do.
@@ -125,7 +115,6 @@ impl Lab {
             is_up: false,
             is_tainted: false,
             is_halted: false,
-            told: Told { role: Role::Down, epoch: 0, durable: 0, committed: 0 },
         };
         let state = State {
             ghost: Ghost::new(nodes),
@@ -181,8 +170,7 @@ impl Lab {
         let record = &mut *self.record.borrow_mut();
         let (view, leader) = (state.view(node), state.leader());
         state.last_leader = leader.unwrap_or(state.last_leader);
-        let seen = &mut state.nodes[node];
-        let before = seen.told;
+        let seen = &state.nodes[node];
         let role = match view {
             _ if seen.is_halted => Role::Halted,
             _ if !seen.is_up => Role::Down,
@@ -193,27 +181,13 @@ impl Lab {
                 Part::Follower => Role::Follower,
             },
         };
-        let told = Told {
-            role,
-            epoch: view.map_or(before.epoch, |view| view.epoch.get()),
-            durable: view.map_or(before.durable, |view| view.durable.get()),
-            committed: view.map_or(before.committed, |view| view.committed.index.get()),
-        };
-        seen.told = told;
-        if (told.role, told.epoch) != (before.role, before.epoch) {
-            record.role(now, node, told.role, told.epoch);
-            if before.role == Role::Leader {
+        if let Some(was) = record.see(now, node, role, view.map(|view| view.progress())) {
+            if was == Role::Leader {
                 state.happened.push(Trigger::LeaderLost);
             }
-            if told.role == Role::Leader {
+            if role == Role::Leader {
                 state.happened.push(Trigger::LeaderElected);
             }
-        }
-        if told.durable > before.durable {
-            record.durable(now, node, told.durable);
-        }
-        if told.committed > before.committed {
-            record.commit(now, node, told.committed);
         }
         record.serving(now, leader);
     }
@@ -276,7 +250,7 @@ impl State {
     fn turned(
         &mut self,
         node: usize,
-        engine: &Engine,
+        (engine, stops): (&Engine, bool),
         output: &Output,
         messages: &[(usize, Message)],
     ) -> Result<Option<u64>, Violation> {
@@ -298,7 +272,7 @@ impl State {
             }
         }
         self.take_ledger(node)?;
-        invariants::turned(&mut self.ghost, &Turned { node, before, after, stops: false })?;
+        invariants::turned(&mut self.ghost, &Turned { node, before, after, stops })?;
         for (to, message) in messages {
             invariants::said(&mut self.ghost, node, *to, message)?;
         }
@@ -319,7 +293,7 @@ impl Watch for Eye {
         self.lab.change().happened.push(Trigger::NodeStarted);
     }
 
-    fn turned(&self, engine: &Engine, output: &Output) {
+    fn turned(&self, engine: &Engine, output: &Output, stops: bool) {
         let (lab, node) = (&*self.lab, self.node);
         let view = engine.view();
         let leader = view.leader.map_or(0, |leader| leader.get());
@@ -329,7 +303,7 @@ impl Watch for Eye {
         let turned = {
             let state = &mut *lab.change();
             Source::keep_up(&mut state.nodes[node].source, engine);
-            state.turned(node, engine, output, &messages)
+            state.turned(node, (engine, stops), output, &messages)
         };
         match turned {
             Ok(Some(kept)) => lab.record.borrow_mut().truncate(lab.now(), node, kept),

@@ -19,6 +19,7 @@ use super::node::{Computer, PORT};
 use super::system::System;
 use super::wire;
 use crate::group::load::Load;
+use crate::group::play::START_SPREAD;
 use crate::group::schedule::{MILLIS, Nanos};
 use crate::history::{Logged, Violation};
 use crate::invariants as oracle;
@@ -26,15 +27,14 @@ use crate::reading;
 use crate::record::Shared;
 use crate::record::plan::Planned;
 use crate::runner;
-use crate::scenario::fault::{Fault, Trigger, When};
+use crate::scenario::fault::Trigger;
 use crate::scenario::model::Scenario;
+use crate::scenario::script::{Cue, Script};
 
 /// So long a healed group may take until all nodes are equal.
 const SETTLE_NANOS_MAX: Nanos = 60_000 * MILLIS;
 /// What nodes and clients still have to tell each other when all is equal.
 const QUIET_NANOS: Nanos = 100 * MILLIS;
-/// Nodes start within so long of each other.
-const START_SPREAD: Nanos = 2 * MILLIS;
 /// Whoever runs a node whose disk has failed starts it again after this.
 const START_AGAIN: Nanos = 500 * MILLIS;
 /// Datagrams that wait at a machine.
@@ -49,6 +49,15 @@ pub(super) enum Event {
     Flap { number: usize },
     Due { stream: usize },
     Arrival { client: usize, load: usize, number: u64 },
+}
+
+impl From<Cue> for Event {
+    fn from(cue: Cue) -> Self {
+        match cue {
+            Cue::Fault(fault) => Self::Fault { fault },
+            Cue::Arrival { client, load, number } => Self::Arrival { client, load, number },
+        }
+    }
 }
 
 /// Runs a scenario with whole nodes to its end, and tells the record what happens.
@@ -87,15 +96,12 @@ pub(super) struct World {
     queue: BTreeMap<(Nanos, u64), Event>,
     events: u64,
     load: Load,
-    /// All that are to strike; those of a run that is repeated are all timed.
-    pub(super) script: Vec<Fault>,
+    pub(super) script: Script,
     pub(super) applied: Vec<Applied>,
     /// Directions between machines that turmoil cuts now.
     pub(super) cut: Vec<(usize, usize)>,
     /// The power goes at these nodes as soon as something is being written.
     pub(super) to_be_torn: Vec<usize>,
-    happened: BTreeMap<&'static str, u32>,
-    pub(super) is_healed: bool,
     pub(super) faults: Random,
     _wire: wire::Laid,
 }
@@ -125,10 +131,6 @@ impl World {
             .map(|node| Computer::new(&scenario, seed, node, &machines[..nodes], &authority))
             .map(Rc::new)
             .collect();
-        let script = match planned {
-            None => scenario.faults.clone(),
-            Some(planned) => planned.iter().filter_map(fault_of).collect(),
-        };
         let of_nodes = scenario.nodes.iter().map(|node| node.zone);
         let of_clients = clients.iter().map(|(_, kind)| scenario.clients[*kind].zone);
         let mut world = Self {
@@ -138,12 +140,10 @@ impl World {
             queue: BTreeMap::new(),
             events: 0,
             load: Load::new(&scenario, seed),
-            script,
+            script: Script::new(Rc::clone(&scenario), planned),
             applied: Vec::new(),
             cut: Vec::new(),
             to_be_torn: Vec::new(),
-            happened: BTreeMap::new(),
-            is_healed: false,
             faults: Random::stream(seed, "faults"),
             scenario,
             system,
@@ -207,23 +207,12 @@ impl World {
             let at = self.faults.below(START_SPREAD);
             self.at(at, Event::Start { node });
         }
-        for (fault, it) in self.script.clone().iter().enumerate() {
-            if let When::At(at) = it.when {
-                self.at(at, Event::Fault { fault });
-            }
+        for (at, cue) in self.script.cues(planned) {
+            self.at(at, cue.into());
         }
-        match planned {
-            Some(planned) => {
-                for it in planned {
-                    if let Planned::Arrival { at, client, load, number } = *it {
-                        self.at(at, Event::Arrival { client, load, number });
-                    }
-                }
-            }
-            None => {
-                for (stream, at) in self.load.first_dues() {
-                    self.at(at, Event::Due { stream });
-                }
+        if planned.is_none() {
+            for (stream, at) in self.load.first_dues() {
+                self.at(at, Event::Due { stream });
             }
         }
         let (healed_at, end) = (self.scenario.healed_at(), self.scenario.run.virtual_time);
@@ -342,19 +331,8 @@ impl World {
 
     /// Something has happened that a fault may wait for.
     pub(super) fn happened(&mut self, trigger: Trigger) {
-        if self.is_healed {
-            return;
-        }
-        let times = self.happened.entry(trigger.name()).or_default();
-        *times += 1;
-        let times = *times;
-        for fault in 0..self.script.len() {
-            if let When::Event { event, nth, after } = self.script[fault].when
-                && event == trigger
-                && nth == times
-            {
-                self.at(self.now() + after.max(1), Event::Fault { fault });
-            }
+        for (fault, after) in self.script.happened(trigger) {
+            self.at(self.now() + after, Event::Fault { fault });
         }
     }
 
@@ -464,13 +442,6 @@ impl World {
             }
         }
         Ok(())
-    }
-}
-
-fn fault_of(planned: &Planned) -> Option<Fault> {
-    match planned {
-        Planned::Fault { at, fault } => Some(Fault { when: When::At(*at), ..fault.clone() }),
-        Planned::Arrival { .. } => None,
     }
 }
 

@@ -9,10 +9,9 @@ use super::route::Worse;
 use super::schedule::{Event, MICROS, MILLIS, Nanos};
 use crate::scenario::check;
 use crate::scenario::fault::{
-    DiskOperation, End, Fault, FaultKind, FaultName, Side, Symmetry, Target, Trigger, When,
-    ZoneLoss,
+    DiskOperation, End, Fault, FaultKind, FaultName, Side, Symmetry, Trigger, ZoneLoss,
 };
-use crate::scenario::model::{FaultBudget, Share};
+use crate::scenario::model::Share;
 
 /// A fault that has struck.
 #[derive(Clone, Debug)]
@@ -33,45 +32,20 @@ impl World {
     /// A fault of the script is to strike now.
     pub(super) fn scripted(&mut self, fault: usize) {
         let Some(play) = &self.play else { return };
-        if play.is_healed {
-            return;
-        }
-        let fault = play.faults[fault].clone();
         let leader = self.leading();
-        let find = |target: Target| match target {
-            Target::Node(node) => node,
-            Target::Leader => leader,
-            Target::Follower => (0..self.nodes.len()).find(|it| *it != leader).unwrap_or(0),
-        };
-        let mut kind = fault.kind.with_targets(find);
-        if let FaultKind::Partition { sides, .. } = &mut kind {
-            disjoin(sides);
+        let running = play.applied.iter().filter(|it| !it.is_over).map(|it| &it.fault);
+        let running: Vec<&Fault> = running.collect();
+        match play.script.aim(fault, self.now, leader, &running) {
+            Some(Ok(fault)) => self.strike_with(fault),
+            Some(Err(story)) => self.tell(|record, now| record.note(now, None, story)),
+            None => {}
         }
-        let is_conditional = matches!(fault.when, When::Event { .. });
-        let fault = Fault { when: When::At(self.now), kind, ..fault };
-        if is_conditional && !self.is_affordable(&fault) {
-            let story = crate::scenario::story::fault(&play.scenario, &fault.kind);
-            let story = format!("skipped, it would take the quorum away: {story}");
-            return self.tell(|record, now| record.note(now, None, story));
-        }
-        self.strike_with(fault);
     }
 
     /// Who leads, or led last.
     fn leading(&self) -> usize {
         let last = self.play.as_ref().map_or(0, |play| play.last_leader);
         self.leader().map_or(last, |(leader, _)| leader)
-    }
-
-    /// Whether a majority is left.
-    fn is_affordable(&self, fault: &Fault) -> bool {
-        let play = self.play.as_ref().expect("a scenario is being run");
-        if play.scenario.run.fault_budget == FaultBudget::Any {
-            return true;
-        }
-        let running = play.applied.iter().filter(|it| !it.is_over).map(|it| &it.fault);
-        let all: Vec<&Fault> = running.chain([fault]).collect();
-        check::keeps_quorum(&play.scenario, &all)
     }
 
     fn strike_with(&mut self, fault: Fault) {
@@ -137,13 +111,7 @@ impl World {
 
     fn struck(&self, kind: &FaultKind) -> Vec<usize> {
         let play = self.play.as_ref().expect("a scenario is being run");
-        match kind {
-            FaultKind::ZoneLoss { zone, .. } => {
-                let nodes = play.scenario.nodes.iter().enumerate();
-                nodes.filter(|(_, node)| node.zone == *zone).map(|(node, _)| node).collect()
-            }
-            _ => kind.targets().iter().map(node_of).collect(),
-        }
+        play.scenario.struck(kind)
     }
 
     /// What a fault does beside its cuts.
@@ -186,13 +154,8 @@ impl World {
             }
             FaultKind::DiskError { operation, .. } => {
                 for node in struck {
-                    let fault = match operation {
-                        DiskOperation::Write => DiskFault::FailedWrite,
-                        DiskOperation::Sync => DiskFault::FailedSync,
-                        DiskOperation::Read => DiskFault::FailedRead,
-                    };
                     self.nodes[node].is_tainted |= *operation == DiskOperation::Read;
-                    self.nodes[node].medium.inject(fault);
+                    self.nodes[node].medium.inject(operation.fault());
                 }
             }
             FaultKind::Corrupt { what, sectors, .. } => {
@@ -222,7 +185,7 @@ impl World {
             FaultKind::TransferLeader { to } => {
                 let leader = self.leading();
                 let request = RequestId::from_wire(REQUESTS_OF_FAULTS + number as u64);
-                let to = to.as_ref().map(|to| NodeId::from_wire(node_of(to) as u64 + 1));
+                let to = to.as_ref().map(|to| NodeId::from_wire(to.node() as u64 + 1));
                 self.nodes[leader].transfer(self.now, request, to);
                 self.wake(leader, self.now + 1);
             }
@@ -236,9 +199,7 @@ impl World {
 
     /// What a power loss leaves of what was not durable.
     fn survival_of(&self, node: usize) -> Survival {
-        let play = self.play.as_ref().expect("a scenario is being run");
-        let disk = play.scenario.nodes[node].disk;
-        if play.scenario.disks[disk].torn_writes { Survival::Sectors } else { Survival::Nothing }
+        self.play.as_ref().expect("a scenario is being run").scenario.survival(node)
     }
 
     /// The power goes in the middle of a write.
@@ -272,7 +233,7 @@ impl World {
         let is_of = |end: &End, node: usize| match end {
             End::Any => true,
             End::Zone(zone) => play.scenario.nodes[node].zone == *zone,
-            End::Node(target) => node_of(target) == node,
+            End::Node(target) => target.node() == node,
         };
         (is_of(from, way.0) && is_of(to, way.1)) || (is_of(from, way.1) && is_of(to, way.0))
     }
@@ -405,7 +366,7 @@ impl World {
     /// Ends all faults that last.
     pub(super) fn heal_applied(&mut self) {
         let Some(play) = &mut self.play else { return };
-        play.is_healed = true;
+        play.script.end();
         let count = play.applied.len();
         for number in 0..count {
             self.heal_one(number);
@@ -451,7 +412,7 @@ impl World {
                 let is_node = |end: &End| match end {
                     End::Any => true,
                     End::Zone(own) => *own == play.scenario.nodes[node].zone,
-                    End::Node(target) => node_of(target) == node,
+                    End::Node(target) => target.node() == node,
                 };
                 if (is_client(from) && is_node(to)) || (is_client(to) && is_node(from)) {
                     added += add_rtt / 2;
@@ -473,30 +434,13 @@ impl World {
     }
 }
 
-/// The node that a fault names once it has struck.
-fn node_of(target: &Target) -> usize {
-    match target {
-        Target::Node(node) => *node,
-        Target::Leader | Target::Follower => unreachable!("it was looked up when it struck"),
-    }
-}
-
-/// Whoever is on two sides is on the first.
-fn disjoin(sides: &mut [Side]) {
-    for place in 1..sides.len() {
-        let (before, rest) = sides.split_at_mut(place);
-        let is_before = |node: &Target| before.iter().any(|side| side.nodes.contains(node));
-        rest[0].nodes.retain(|node| !is_before(node));
-    }
-}
-
 /// Clients on one side don't reach nodes on another.
 fn cut_clients(sides: &[Side], symmetry: Symmetry) -> Vec<(usize, usize, bool)> {
     let mut cut = Vec::new();
     for (place, one) in sides.iter().enumerate() {
         for (other_place, other) in sides.iter().enumerate().filter(|(it, _)| *it != place) {
             for client in &one.clients {
-                for node in other.nodes.iter().map(node_of) {
+                for node in other.nodes.iter().map(|it| it.node()) {
                     // Seen from the first of the two sides.
                     let client_is_first = place < other_place;
                     let leaves_first = |is_request: bool| is_request == client_is_first;

@@ -10,6 +10,7 @@ use quorate_core::id::{ChainHash, Epoch, LogIndex, NodeId};
 use quorate_core::message::{LastEntry, Tip};
 
 use super::disk::Record;
+use crate::record::Progress;
 
 /// An entry of the tree.
 pub(crate) type EntryId = usize;
@@ -59,6 +60,17 @@ pub(crate) struct View {
     pub(crate) committed: Tip,
     pub(crate) end: Tip,
     pub(crate) durable: LogIndex,
+}
+
+impl View {
+    /// How far it is, for the record.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            epoch: self.epoch.get(),
+            durable: self.durable.get(),
+            committed: self.committed.index.get(),
+        }
+    }
 }
 
 /// What the observer keeps of one node.

@@ -88,9 +88,14 @@ impl Load {
     }
 
     /// Random numbers for what an operation wants.
-    pub(crate) fn wish(&self, number: u64) -> Random {
-        Random::stream(self.seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15), "wish")
+    fn wish(&self, number: u64) -> Random {
+        wish(self.seed, number)
     }
+}
+
+/// Random numbers for what an operation of a run wants, by its own number.
+pub(crate) fn wish(seed: u64, number: u64) -> Random {
+    Random::stream(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15), "wish")
 }
 
 impl Stream {

@@ -1,6 +1,5 @@
 //! A scenario in this world: what its plan, its faults and its load are here.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use quorate_core::member::Name;
@@ -22,8 +21,9 @@ use super::subscriber::Subscriber;
 use crate::history::Violation;
 use crate::record::plan::Planned;
 use crate::record::{Role, Shared};
-use crate::scenario::fault::{Fault, Trigger, When};
+use crate::scenario::fault::Trigger;
 use crate::scenario::model::{NetworkModel, Scenario, Sizes};
+use crate::scenario::script::Script;
 
 /// A connection of QUIC that hears nothing for so long is given up.
 const IDLE_TIMEOUT: Nanos = 1_000 * MILLIS;
@@ -31,33 +31,17 @@ const IDLE_TIMEOUT_TINY: Nanos = 250 * MILLIS;
 /// A node's loop takes up to so long to get to what has come in.
 const LOOP_DELAY: Nanos = 5 * MICROS;
 /// Nodes start within so long of each other.
-const START_SPREAD: Nanos = 2 * MILLIS;
+pub(crate) const START_SPREAD: Nanos = 2 * MILLIS;
 
 /// A scenario that is being run.
 pub(super) struct Play {
     pub(super) scenario: Rc<Scenario>,
     pub(super) record: Shared,
-    /// All that are to strike; those of a run that is repeated are all timed.
-    pub(super) faults: Vec<Fault>,
+    pub(super) script: Script,
     pub(super) applied: Vec<Applied>,
-    /// How often each thing has happened that faults wait for.
-    pub(super) happened: BTreeMap<&'static str, u32>,
     pub(super) load: Load,
     /// Who led last.
     pub(super) last_leader: usize,
-    /// Nothing strikes any more.
-    pub(super) is_healed: bool,
-    /// What every node was when it was last told of, so that only changes are.
-    pub(super) known: Vec<Known>,
-}
-
-/// What the record knows of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Known {
-    pub(super) role: Role,
-    pub(super) epoch: u64,
-    pub(super) durable: u64,
-    pub(super) committed: u64,
 }
 
 /// Runs a scenario to its end, and tells the record what happens.
@@ -81,22 +65,13 @@ pub fn play(
     world.subscribers = Subscriber::of_scenario(scenario);
     let scenario = Rc::new(scenario.clone());
     let names: Vec<String> = scenario.nodes.iter().map(|node| node.name.clone()).collect();
-    let faults = match planned {
-        None => scenario.faults.clone(),
-        Some(planned) => planned.iter().filter_map(fault_of).collect(),
-    };
-    let count = scenario.nodes.len();
-    let known = Known { role: Role::Down, epoch: 0, durable: 0, committed: 0 };
     world.play = Some(Play {
         load: Load::new(&scenario, seed),
+        script: Script::new(Rc::clone(&scenario), planned),
         scenario,
         record: Rc::clone(record),
-        faults,
         applied: Vec::new(),
-        happened: BTreeMap::new(),
         last_leader: 0,
-        is_healed: false,
-        known: vec![known; count],
     });
     let ended = world.perform(planned).map_err(|violation| named(violation, &names));
     if let Err(violation) = &ended {
@@ -120,13 +95,6 @@ fn named(violation: Violation, names: &[String]) -> Violation {
         story = story.replace(&format!("NodeId({})", place + 1), name);
     }
     Violation { story, ..violation }
-}
-
-fn fault_of(planned: &Planned) -> Option<Fault> {
-    match planned {
-        Planned::Fault { at, fault } => Some(Fault { when: When::At(*at), ..fault.clone() }),
-        Planned::Arrival { .. } => None,
-    }
 }
 
 /// A deliberate mistake by its name.
@@ -226,23 +194,12 @@ impl World {
             self.queue.push(0, Event::Subscriber { subscriber });
         }
         let play = self.play.as_mut().expect("a scenario is being run");
-        for (fault, it) in play.faults.iter().enumerate() {
-            if let When::At(at) = it.when {
-                self.queue.push(at, Event::Fault { fault });
-            }
+        for (at, cue) in play.script.cues(planned) {
+            self.queue.push(at, cue.into());
         }
-        match planned {
-            Some(planned) => {
-                for it in planned {
-                    if let Planned::Arrival { at, client, load, number } = *it {
-                        self.queue.push(at, Event::Arrival { client, load, number });
-                    }
-                }
-            }
-            None => {
-                for (stream, at) in play.load.first_dues() {
-                    self.queue.push(at, Event::Due { stream });
-                }
+        if planned.is_none() {
+            for (stream, at) in play.load.first_dues() {
+                self.queue.push(at, Event::Due { stream });
             }
         }
         let (healed_at, end) = (play.scenario.healed_at(), play.scenario.run.virtual_time);
@@ -253,7 +210,7 @@ impl World {
         }
         self.tell(|record, _| record.over());
         if let Some(play) = &mut self.play {
-            play.is_healed = true;
+            play.script.end();
         }
         self.heal_and_judge()
     }
@@ -268,20 +225,8 @@ impl World {
     /// Something has happened that a fault may wait for.
     pub(super) fn happened(&mut self, trigger: Trigger) {
         let Some(play) = &mut self.play else { return };
-        if play.is_healed {
-            return;
-        }
-        let times = play.happened.entry(trigger.name()).or_default();
-        *times += 1;
-        let times = *times;
-        for (fault, it) in play.faults.iter().enumerate() {
-            if let When::Event { event, nth, after } = it.when
-                && event == trigger
-                && nth == times
-            {
-                // In a moment of its own, so that it can be repeated at that moment.
-                self.queue.push(self.now + after.max(1), Event::Fault { fault });
-            }
+        for (fault, after) in play.script.happened(trigger) {
+            self.queue.push(self.now + after, Event::Fault { fault });
         }
     }
 
@@ -295,9 +240,9 @@ impl World {
         let view = self.ghost.nodes[node].view;
         let (running, paused) = (state.engine.is_some(), state.paused_until > self.now);
         let play = self.play.as_mut().expect("there is one");
-        let before = play.known[node];
+        let (record, at) = (&mut play.record.borrow_mut(), self.now);
         let role = match view {
-            _ if !running && play.record.borrow().is_halted(node) => Role::Halted,
+            _ if !running && record.is_halted(node) => Role::Halted,
             _ if !running => Role::Down,
             _ if paused => Role::Paused,
             None => Role::Starting,
@@ -307,26 +252,8 @@ impl World {
                 super::ghost::Role::Follower => Role::Follower,
             },
         };
-        let now = Known {
-            role,
-            epoch: view.map_or(before.epoch, |view| view.epoch.get()),
-            durable: view.map_or(before.durable, |view| view.durable.get()),
-            committed: view.map_or(before.committed, |view| view.committed.index.get()),
-        };
-        play.known[node] = now;
-        if let Some(leader) = serving {
-            play.last_leader = leader;
-        }
-        let (record, at) = (&mut play.record.borrow_mut(), self.now);
-        if (now.role, now.epoch) != (before.role, before.epoch) {
-            record.role(at, node, now.role, now.epoch);
-        }
-        if running && now.durable > before.durable {
-            record.durable(at, node, now.durable);
-        }
-        if running && now.committed > before.committed {
-            record.commit(at, node, now.committed);
-        }
+        play.last_leader = serving.unwrap_or(play.last_leader);
+        record.see(at, node, role, view.map(|view| view.progress()));
         record.serving(at, serving);
     }
 }

@@ -9,6 +9,7 @@ use quorate_storage::disk::OpId;
 
 use super::faults::Mend;
 use super::network::{Delivery, LinkEvent};
+use crate::scenario::script::Cue;
 
 /// A moment of the world, in nanoseconds since its start; no node sees it.
 pub(crate) type Nanos = u64;
@@ -58,6 +59,15 @@ pub(super) enum Event {
     Due { stream: usize },
     /// An operation of a client is due, as it was in the run that is repeated.
     Arrival { client: usize, load: usize, number: u64 },
+}
+
+impl From<Cue> for Event {
+    fn from(cue: Cue) -> Self {
+        match cue {
+            Cue::Fault(fault) => Self::Fault { fault },
+            Cue::Arrival { client, load, number } => Self::Arrival { client, load, number },
+        }
+    }
 }
 
 impl Event {

@@ -31,6 +31,17 @@ pub enum Planned {
     },
 }
 
+impl Planned {
+    /// The fault, as one that strikes at its time.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Fault { at, fault } => Some(Fault { when: When::At(*at), ..fault.clone() }),
+            Self::Arrival { .. } => None,
+        }
+    }
+}
+
 /// A line as it is written.
 #[must_use]
 pub fn line(scenario: &Scenario, planned: &Planned) -> String {

@@ -106,11 +106,7 @@ fn has_appends(scenario: &Scenario) -> bool {
 }
 
 fn describe(fault: &Fault) -> String {
-    let when = match fault.when {
-        When::At(at) => format!("at {}", show_exactly(at)),
-        When::Event { event, nth, .. } => format!("at {} {nth}", event.name()),
-    };
-    format!("{} {when}", fault.kind.name().text())
+    format!("{} {}", fault.kind.name().text(), fault.when)
 }
 
 /// A time without a quorum.
@@ -213,7 +209,11 @@ pub fn cuts<'a>(
         });
         nodes.collect()
     };
-    let sides: Vec<Vec<usize>> = sides.map(known).collect();
+    between(&sides.map(known).collect::<Vec<_>>(), symmetry)
+}
+
+/// The directions between those on different sides, as the first side sees them.
+pub(crate) fn between(sides: &[Vec<usize>], symmetry: Symmetry) -> Vec<(usize, usize)> {
     let mut directions = Vec::new();
     for (place, one) in sides.iter().enumerate() {
         for other in &sides[place + 1..] {

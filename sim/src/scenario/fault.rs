@@ -1,7 +1,12 @@
 //! What can go wrong in a scenario, and when.
 
+use std::fmt;
+
+use quorate_storage::disk::simulated as disk;
+
 use super::distribution::Distribution;
 use super::model::{Nanos, Share};
+use super::units::show_exactly;
 
 /// Something that goes wrong.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +33,15 @@ pub enum When {
         /// How long after it.
         after: Nanos,
     },
+}
+
+impl fmt::Display for When {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(at) => write!(out, "at {}", show_exactly(*at)),
+            Self::Event { event, nth, .. } => write!(out, "at {} {nth}", event.name()),
+        }
+    }
 }
 
 /// What a fault can wait for.
@@ -83,6 +97,21 @@ pub enum Target {
     Follower,
 }
 
+impl Target {
+    /// Which node it is, of a fault that has struck.
+    ///
+    /// # Panics
+    ///
+    /// Where it is still to be looked up.
+    #[must_use]
+    pub fn node(self) -> usize {
+        match self {
+            Self::Node(node) => node,
+            Self::Leader | Self::Follower => unreachable!("it was looked up when it struck"),
+        }
+    }
+}
+
 /// One end of a cut: nodes and clients.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Side {
@@ -132,6 +161,17 @@ pub enum DiskOperation {
     Sync,
     /// A read.
     Read,
+}
+
+impl DiskOperation {
+    /// What it is to a simulated disk.
+    pub(crate) const fn fault(self) -> disk::Fault {
+        match self {
+            Self::Write => disk::Fault::FailedWrite,
+            Self::Sync => disk::Fault::FailedSync,
+            Self::Read => disk::Fault::FailedRead,
+        }
+    }
 }
 
 /// What rots.
@@ -417,12 +457,9 @@ impl FaultKind {
         }
     }
 
-    /// The same with every target replaced by the node that it means now.
-    #[must_use]
-    pub fn with_targets(&self, find: impl Fn(Target) -> usize) -> Self {
-        let mut kind = self.clone();
-        let fix = |target: &mut Target| *target = Target::Node(find(*target));
-        match &mut kind {
+    /// The same list, to be changed; `None` where such a fault has none.
+    pub(crate) fn targets_mut(&mut self) -> Option<&mut Vec<Target>> {
+        match self {
             Self::Crash { targets }
             | Self::PowerLoss { targets }
             | Self::Restart { targets }
@@ -435,7 +472,21 @@ impl FaultKind {
             | Self::TornWrite { targets }
             | Self::LyingFlush { targets, .. }
             | Self::ClockStep { targets, .. }
-            | Self::ClockDrift { targets, .. } => targets.iter_mut().for_each(fix),
+            | Self::ClockDrift { targets, .. } => Some(targets),
+            Self::Partition { .. }
+            | Self::Link { .. }
+            | Self::ZoneLoss { .. }
+            | Self::TransferLeader { .. }
+            | Self::LoseAnswers { .. } => None,
+        }
+    }
+
+    /// The same with every target replaced by the node that it means now.
+    #[must_use]
+    pub fn with_targets(&self, find: impl Fn(Target) -> usize) -> Self {
+        let mut kind = self.clone();
+        let fix = |target: &mut Target| *target = Target::Node(find(*target));
+        match &mut kind {
             Self::Partition { sides, .. } => {
                 sides.iter_mut().flat_map(|side| &mut side.nodes).for_each(fix);
             }
@@ -447,7 +498,7 @@ impl FaultKind {
                 }
             }
             Self::TransferLeader { to } => to.iter_mut().for_each(fix),
-            Self::ZoneLoss { .. } | Self::LoseAnswers { .. } => {}
+            kind => kind.targets_mut().into_iter().flatten().for_each(fix),
         }
         kind
     }

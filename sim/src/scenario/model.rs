@@ -3,7 +3,8 @@
 
 use super::assertion::Assertion;
 use super::distribution::Distribution;
-use super::fault::{Fault, FaultName};
+use super::fault::{Fault, FaultKind, FaultName};
+use quorate_storage::disk::simulated::Survival;
 
 /// Virtual nanoseconds.
 pub type Nanos = u64;
@@ -279,6 +280,22 @@ impl Scenario {
     #[must_use]
     pub fn quorum(&self) -> usize {
         self.nodes.len() / 2 + 1
+    }
+
+    /// The nodes that a fault strikes; its targets are nodes by then.
+    pub(crate) fn struck(&self, kind: &FaultKind) -> Vec<usize> {
+        match kind {
+            FaultKind::ZoneLoss { zone, .. } => {
+                (0..self.nodes.len()).filter(|node| self.nodes[*node].zone == *zone).collect()
+            }
+            _ => kind.targets().iter().map(|target| target.node()).collect(),
+        }
+    }
+
+    /// What a power loss leaves at a node of what was not durable.
+    pub(crate) fn survival(&self, node: usize) -> Survival {
+        let is_torn = self.disks[self.nodes[node].disk].torn_writes;
+        if is_torn { Survival::Sectors } else { Survival::Nothing }
     }
 
     /// The way between two zones.
