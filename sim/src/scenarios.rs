@@ -4,7 +4,7 @@
 //! needs a test beside the code as well.
 
 /// Each with what went wrong.
-pub const REMEMBERED: [(u64, &str); 7] = [
+pub const REMEMBERED: [(u64, &str); 8] = [
     (
         1_795_461_536_811_660_367,
         "a delete with an exact revision, sent again after its id was forgotten, was done twice",
@@ -27,4 +27,9 @@ pub const REMEMBERED: [(u64, &str); 7] = [
          loss took the epoch away",
     ),
     (200_168, "a node that stops did not tell that it removes entries: the observer was wrong"),
+    (
+        601_506,
+        "a leader whose own vote took long to be durable led in an epoch when a later one had already \
+         committed, which it may: the observer was wrong",
+    ),
 ];

@@ -97,6 +97,8 @@ pub(crate) struct Ghost {
     pub(crate) reigns: BTreeMap<Epoch, Reign>,
     /// The committed log: the entry of index 1 first.
     pub(crate) committed: Vec<EntryId>,
+    /// The reign that committed each of them, which may be a later one than that which wrote it.
+    committed_in: Vec<Epoch>,
     /// Who got the vote of each node in each epoch.
     pub(crate) votes: BTreeMap<(usize, Epoch), NodeId>,
     /// With which log each node asked for votes in each epoch.
@@ -114,6 +116,7 @@ impl Ghost {
             by_place: HashMap::new(),
             reigns: BTreeMap::new(),
             committed: Vec::new(),
+            committed_in: Vec::new(),
             votes: BTreeMap::new(),
             campaigns: BTreeMap::new(),
             nodes: vec![Observed::default(); nodes],
@@ -179,6 +182,18 @@ impl Ghost {
             0 => Some(ROOT),
             _ => self.committed.get(index as usize - 1).copied(),
         }
+    }
+
+    /// The next entry of the committed log is known, and which reign committed it.
+    pub(crate) fn commit(&mut self, id: EntryId, reign: Epoch) {
+        self.committed.push(id);
+        self.committed_in.push(reign);
+    }
+
+    /// How many entries reigns before this one had committed: a log that ends in a later reign's
+    /// entry has those of all that came before it, so reigns commit in their order.
+    pub(crate) fn committed_before(&self, reign: Epoch) -> usize {
+        self.committed_in.partition_point(|it| *it < reign)
     }
 
     /// Cuts a node's log off behind this index, as far as the observer keeps account of it.

@@ -1,5 +1,8 @@
-//! A leader's log has all that was ever committed before it led (8), and only grows while it
+//! A leader's log has all that reigns before its own have committed (8), and only grows while it
 //! leads (9).
+//!
+//! It need not have what a later reign has committed: votes can arrive, or one's own can become
+//! durable, when others have long elected somebody else.
 
 use super::{Turned, broken};
 use crate::group::ghost::{Ghost, Role};
@@ -27,15 +30,16 @@ pub(super) fn check(ghost: &Ghost, turned: &Turned) -> Result<(), Violation> {
 /// It leads from now on.
 fn is_complete(ghost: &Ghost, turned: &Turned) -> Result<(), Violation> {
     let Turned { node, after, .. } = turned;
-    let committed = ghost.committed.iter().rev();
-    let mut committed = committed.filter(|id| ghost.entry(**id).epoch < after.epoch);
-    let Some(last) = committed.next().map(|id| ghost.entry(*id).index) else { return Ok(()) };
+    let last = ghost.committed_before(after.epoch);
+    if last == 0 {
+        return Ok(());
+    }
     let path = &ghost.nodes[*node].path;
-    if (path.len() as u64) < last && last <= after.end.index.get() {
+    if path.len() < last && last as u64 <= after.end.index.get() {
         // It has something there that its disk was not given yet: what, will be seen then.
         return Ok(());
     }
-    if path.get(last as usize - 1) != ghost.committed.get(last as usize - 1) {
+    if path.get(last - 1) != ghost.committed.get(last - 1) {
         let story = format!(
             "node {node} leads in epoch {} and has not the committed entry {last}: {after:?}",
             after.epoch

@@ -38,6 +38,8 @@ fn agrees(ghost: &mut Ghost, node: usize, tip: &Tip) -> Result<(), Violation> {
         );
         return Err(broken("commits are for ever", story));
     }
+    // A leader commits by an entry of its own, and is the first to know.
+    let reign = ghost.entry(id).epoch;
     for index in known + 1..=index {
         let next = ghost.ancestor(id, index);
         let holders = ghost.holders(next);
@@ -48,7 +50,7 @@ fn agrees(ghost: &mut Ghost, node: usize, tip: &Tip) -> Result<(), Violation> {
             );
             return Err(broken("committed is on a quorum", story));
         }
-        ghost.committed.push(next);
+        ghost.commit(next, reign);
     }
     Ok(())
 }
