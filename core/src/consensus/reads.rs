@@ -106,6 +106,24 @@ mod tests {
     }
 
     #[test]
+    fn one_round_serves_all_that_waited_when_it_was_sent() {
+        let ids = [1, 2, 3].map(RequestId::from_wire);
+        let mut reads = Reads::default();
+        reads.push(Asked::Read(ids[0]));
+        reads.push(Asked::Read(ids[1]));
+        reads.ask(Round::from_wire(1));
+        reads.push(Asked::Read(ids[2]));
+        // The answer to a later round is one to all before it.
+        let later = Round::from_wire(5);
+        assert_eq!(reads.answered(later), Some(Asked::Read(ids[0])));
+        assert_eq!(reads.answered(later), Some(Asked::Read(ids[1])));
+        assert_eq!(reads.answered(later), None, "it came when that was under way already");
+        reads.ask(Round::from_wire(6));
+        assert_eq!(reads.answered(later), None);
+        assert_eq!(reads.count(), 1);
+    }
+
+    #[test]
     fn reads_wait_for_their_own_round() {
         let (first, second) = (RequestId::from_wire(1), RequestId::from_wire(2));
         let mut reads = Reads::default();

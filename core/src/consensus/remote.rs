@@ -405,6 +405,42 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sent_again_begins_behind_what_was_compared() {
+        for (in_session, received, again) in [(true, 2, 3), (false, 3, 2)] {
+            let (tail, mut remote) = (log(3), remote(1));
+            pump(&mut remote, &tail, &ONE);
+            progress(&mut remote, &tail, 1, 1);
+            pump(&mut remote, &tail, &ONE);
+            for _ in 0..IDLE_REPLIES_MAX {
+                // What it has received in another session says nothing of this one.
+                remote.answered(in_session, index(received));
+            }
+            assert_eq!(pump(&mut remote, &tail, &ONE), [(2, again - 1, again)]);
+        }
+    }
+
+    #[test]
+    fn answers_in_a_row_count_only_without_progress() {
+        let (tail, mut remote) = (log(3), remote(1));
+        pump(&mut remote, &tail, &ONE);
+        progress(&mut remote, &tail, 1, 1);
+        pump(&mut remote, &tail, &ONE);
+        for received in 1..3 {
+            for _ in 1..IDLE_REPLIES_MAX {
+                remote.answered(true, index(received));
+            }
+            progress(&mut remote, &tail, received + 1, 1);
+        }
+        remote.answered(true, index(3));
+        assert_eq!(remote.session, Session::from_wire(1), "it gets on, if slowly");
+        // It has all that it was sent: there is nothing to be lost.
+        for _ in 0..IDLE_REPLIES_MAX {
+            remote.answered(true, index(3));
+        }
+        assert_eq!(remote.session, Session::from_wire(1));
+    }
+
+    #[test]
     fn a_log_that_cannot_be_read_is_tried_again_later() {
         let mut tail = log(3);
         // All but the last have left memory.
