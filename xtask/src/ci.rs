@@ -52,7 +52,7 @@ const STEPS: [Step; 13] = [
     },
     Step {
         name: "exhaustive",
-        action: Action::Exhaustive("wide,2,0,0,0 narrow,1,1,1,0 narrow,2,1,0,0"),
+        action: Action::Exhaustive("wide,2,0,0,0 narrow,2,1,0,0 narrow,2,0,1,0 narrow,1,2,1,0"),
     },
     Step { name: "mutants", action: Action::Simulator("mutants --seeds 60") },
     Step { name: "report", action: Action::Report },

@@ -75,9 +75,13 @@ impl Reign {
             self.round.get(),
             (self.reads.count() + self.reads.answers()) as u64,
             self.transfer.map_or(0, |transfer| transfer.to().get()),
-            self.told.get(),
         ]);
-        digest.timers(&[u64::from(self.heartbeat_in), u64::from(self.uncommitted_ticks)]);
+        // What followers were told says whether they are told more before the next heartbeat.
+        digest.timers(&[
+            self.told.get(),
+            u64::from(self.heartbeat_in),
+            u64::from(self.uncommitted_ticks),
+        ]);
     }
 }
 

@@ -279,15 +279,17 @@ impl Remote {
             self.first.get(),
             self.next.get(),
             self.durable.get(),
-            self.committed.get(),
-            self.received.get(),
             self.in_flight.len() as u64,
             self.in_flight_bytes,
             u64::from(self.reading),
             self.round.get(),
             u64::from(self.fit),
         ]);
+        // What it has received says no more than when something counts as lost; what it knows to be
+        // committed is for people only.
         digest.timers(&[
+            self.committed.get(),
+            self.received.get(),
             u64::from(self.blocked_ticks),
             u64::from(self.idle_replies),
             u64::from(self.silent_ticks),

@@ -6,15 +6,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use crate::group::disk::Part;
 use crate::group::{Envelope, Group, Node, node};
+use hashbrown::HashTable;
 use quorate_core::id::{Epoch, LogIndex, NodeId};
 use quorate_core::log::entry::EntryKind;
-use quorate_core::message::Message;
 use quorate_core::mutant::Mutant;
-use quorate_core::notice::Notice;
 use quorate_core::timing::Timing;
-use quorate_core::{Effect, Input, Limits, Replica, RoleView};
+use quorate_core::{Limits, Replica, RoleView};
 use stateright::{Model, Property};
 
 /// No timer but those of elections ever runs out.
@@ -32,8 +30,14 @@ const TIMING: Timing = Timing {
 .checked();
 
 /// No bound is reached.
-const LIMITS: Limits =
-    Limits { log_submissions_max: 16, entries_uncommitted_max: 16, ..Limits::TINY }.checked();
+const LIMITS: Limits = Limits {
+    log_submissions_max: 16,
+    entries_uncommitted_max: 16,
+    log_writes_in_flight_max: 16,
+    follower_bytes_max: 1 << 16,
+    ..Limits::TINY
+}
+.checked();
 
 thread_local! {
     /// Whether an assertion that fails now is one that this looks for.
@@ -68,21 +72,26 @@ pub(crate) struct Known {
     /// The hash of each node at the start.
     fresh: OnceLock<Vec<u64>>,
     /// What a node says to a message that changes nothing at it, by the hashes of both.
-    idle: Mutex<BTreeMap<(u64, u64), Says>>,
+    idle: Mutex<HashTable<((u64, u64), Says)>>,
+}
+
+/// Both are hashes already.
+const fn mix(hashes: (u64, u64)) -> u64 {
+    hashes.0 ^ hashes.1.rotate_left(32)
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct State {
-    group: Group,
+    pub(crate) group: Group,
     /// All that was ever said, by its hash.
     pub(crate) said: BTreeMap<u64, Arc<Envelope>>,
-    appends: u64,
-    crashes: u64,
-    beats: u64,
+    pub(crate) appends: u64,
+    pub(crate) crashes: u64,
+    pub(crate) beats: u64,
     /// The epochs in which a node has campaigned, as bits.
-    campaigns: u64,
+    pub(crate) campaigns: u64,
     /// The hash of each node.
-    digests: Vec<u64>,
+    pub(crate) digests: Vec<u64>,
     /// The assertion that has failed.
     pub(crate) broken: Option<String>,
 }
@@ -116,8 +125,9 @@ impl PartialEq for State {
 /// One thing that can happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// A node has waited long enough for a leader, or for votes.
-    Timeout(NodeId),
+    /// A node has waited long enough for a leader, or for votes; and whether the others have told it
+    /// before that they are in a later epoch.
+    Timeout(NodeId, bool),
     Beat(NodeId),
     Deliver(u64),
     HardStateWritten(NodeId),
@@ -130,11 +140,11 @@ pub(crate) enum Action {
 /// What is on a disk of that which was under way at a crash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Kept {
-    hard_state: bool,
-    truncation: bool,
-    entries: usize,
+    pub(crate) hard_state: bool,
+    pub(crate) truncation: bool,
+    pub(crate) entries: usize,
     /// Whether the start knows what had been committed.
-    hint: bool,
+    pub(crate) hint: bool,
 }
 
 impl Model for Bounds {
@@ -190,10 +200,12 @@ impl Model for Bounds {
                 state = State { broken: text.or(Some(String::new())), ..last.clone() };
             }
         }
-        if let Action::Timeout(id) = action {
+        if let Action::Timeout(id, _) = action {
             let view = state.group.node(id).replica.view();
             let epoch = 1 << view.epoch.get();
-            if view.role == RoleView::Candidate && last.campaigns & epoch != 0 && self.narrow {
+            // Who would not be elected has only lost its leader.
+            let campaigns = view.role == RoleView::Candidate && last.campaigns & epoch == 0;
+            if self.narrow && !campaigns {
                 return None;
             }
             state.campaigns |= epoch;
@@ -249,7 +261,7 @@ impl Bounds {
     /// The first node is elected by the second, in epoch 1.
     fn elect(&self, state: &mut State) {
         let [first, second] = [node(1), node(2)];
-        state.act(&Action::Timeout(first), self);
+        state.act(&Action::Timeout(first, false), self);
         for id in [first, second] {
             if state.group.node(id).disk.hard_state_under_way.is_some() {
                 state.act(&Action::HardStateWritten(id), self);
@@ -267,11 +279,11 @@ impl Bounds {
     /// Whether an action is known to change nothing.
     fn is_idle(&self, state: &State, action: &Action) -> bool {
         let Action::Deliver(key) = action else { return false };
-        let at = state.digests[place(state.said[key].to)];
+        let both = (state.digests[place(state.said[key].to)], *key);
         let idle = self.known.idle.lock().unwrap();
         // What would be said was said before.
-        idle.get(&(at, *key))
-            .is_some_and(|says| says.iter().all(|key| state.said.contains_key(key)))
+        idle.find(mix(both), |known| known.0 == both)
+            .is_some_and(|(_, says)| says.iter().all(|key| state.said.contains_key(key)))
     }
 
     /// A message that has changed nothing need not arrive there again.
@@ -279,8 +291,10 @@ impl Bounds {
         if let Action::Deliver(key) = action {
             let at = place(last.said[key].to);
             if last.digests[at] == state.digests[at] {
+                let both = (last.digests[at], *key);
                 let mut idle = self.known.idle.lock().unwrap();
-                idle.insert((last.digests[at], *key), says.into());
+                idle.entry(mix(both), |known| known.0 == both, |known| mix(known.0))
+                    .insert((both, says.into()));
             }
         }
     }
@@ -288,8 +302,16 @@ impl Bounds {
     fn actions_of(&self, node: &Node, state: &State, actions: &mut Vec<Action>) {
         let (id, view) = (node.id, node.replica.view());
         let is_durable = node.disk.hard_state_under_way.is_none();
-        if !view.role.leads() && view.epoch < Epoch::from_wire(self.epochs) && is_durable {
-            actions.push(Action::Timeout(id));
+        let may_campaign = |epoch: u64| !self.narrow || state.campaigns & (1_u64 << epoch) == 0;
+        let mut epochs = view.epoch.get() + 1..=self.epochs;
+        if !view.role.leads() && is_durable && epochs.any(may_campaign) {
+            actions.push(Action::Timeout(id, false));
+            // In a wide check it is refused first.
+            let is_later = |it: &Arc<Node>| it.replica.view().epoch > view.epoch;
+            let can_be_refused = state.group.nodes.iter().any(is_later);
+            if self.narrow && can_be_refused && view.epoch.next() < Epoch::from_wire(self.epochs) {
+                actions.push(Action::Timeout(id, true));
+            }
         }
         if view.role.leads() && state.beats < self.beats {
             actions.push(Action::Beat(id));
@@ -309,10 +331,14 @@ impl Bounds {
             return;
         }
         let both = |is: bool| if is { &[false, true][..] } else { &[false][..] };
-        for &hard_state in both(node.disk.hard_state_under_way.is_some()) {
-            for &truncation in both(node.disk.truncation.is_some()) {
+        // What a crash keeps of that which was under way may as well have ended just before it, in the
+        // same order: what is said then can be lost, and what is learned from it is forgotten.
+        let may_keep = |is: bool| both(is && !self.narrow);
+        let entries_max = if self.narrow { 0 } else { writes.len() };
+        for &hard_state in may_keep(node.disk.hard_state_under_way.is_some()) {
+            for &truncation in may_keep(node.disk.truncation.is_some()) {
                 for &hint in both(node.committed > node.hint) {
-                    actions.extend((0..=writes.len()).map(|entries| {
+                    actions.extend((0..=entries_max).map(|entries| {
                         Action::Crash(id, Kept { hard_state, truncation, entries, hint })
                     }));
                 }
@@ -321,207 +347,12 @@ impl Bounds {
     }
 }
 
-impl State {
-    /// Gives the hashes of what was said, but for what others said because of a crash.
-    fn act(&mut self, action: &Action, bounds: &Bounds) -> Vec<u64> {
-        let group = &mut self.group;
-        let id = match *action {
-            Action::Timeout(id) => {
-                let begins =
-                    |it: &Effect| matches!(it, Effect::Notice(Notice::PreCampaigning { .. }));
-                while !group.tick(id).iter().any(begins) {}
-                ask_beforehand(group, id);
-                id
-            }
-            Action::Beat(id) => {
-                self.beats += 1;
-                group.tick(id);
-                id
-            }
-            Action::Deliver(key) => {
-                let envelope = Arc::clone(&self.said[&key]);
-                if bounds.narrow {
-                    self.said.remove(&key);
-                }
-                group.deliver(&envelope);
-                envelope.to
-            }
-            Action::HardStateWritten(id) => {
-                group.finish_hard_state(id);
-                id
-            }
-            Action::Written(id, index) => {
-                group.finish_write(id, index);
-                id
-            }
-            Action::Truncated(id) => {
-                group.finish_truncation(id);
-                id
-            }
-            Action::Append(id) => {
-                self.appends += 1;
-                // Each has its own stream, which nobody has written to.
-                let stream = self.appends.to_string();
-                group.append(id, self.appends, &stream);
-                id
-            }
-            Action::Crash(id, kept) => {
-                self.crashes += 1;
-                crash(group, id, kept);
-                id
-            }
-        };
-        let says = self.end_turn(id, bounds);
-        if matches!(action, Action::Crash(..)) {
-            for peer in self.group.ids().into_iter().filter(|peer| *peer != id) {
-                self.group.step(peer, Input::PeerDown { node: id });
-                self.group.step(peer, Input::PeerUp { node: id });
-                self.end_turn(peer, bounds);
-            }
-        }
-        says
-    }
-
-    /// What the shell of a node does at once is done, and what it said is remembered.
-    fn end_turn(&mut self, id: NodeId, bounds: &Bounds) -> Vec<u64> {
-        self.group.step(id, Input::EndTurn);
-        while !self.group.node(id).jobs.is_empty() {
-            self.group.finish_job(id, 0);
-            self.group.step(id, Input::EndTurn);
-        }
-        if bounds.narrow && self.crashes == bounds.crashes {
-            self.finish_promise(id);
-        }
-        self.digests[place(id)] = digest(self.group.node(id));
-        let mut says = Vec::new();
-        for envelope in std::mem::take(&mut self.group.net) {
-            if !self.is_lost(&envelope.message) {
-                let mut hasher = DefaultHasher::new();
-                (envelope.from, envelope.to, &envelope.message).hash(&mut hasher);
-                says.push(hasher.finish());
-                if bounds.narrow {
-                    self.said.retain(|_, it| !overtakes(&envelope, it));
-                }
-                self.said.entry(hasher.finish()).or_insert_with(|| Arc::new(envelope));
-            }
-        }
-        let group = &self.group;
-        // Who makes mistakes may care.
-        self.said.retain(|_, envelope| group.mutant.is_some() || can_matter(group, envelope));
-        says
-    }
-
-    /// Without a crash to come it makes no difference when a promise is on disk, or a truncation
-    /// done: until then a node is silent, as if what it has to say were late.
-    fn finish_promise(&mut self, id: NodeId) {
-        loop {
-            let disk = &self.group.node(id).disk;
-            if disk.hard_state_under_way.is_some() {
-                self.group.finish_hard_state(id);
-            } else if disk.truncation.is_some() {
-                self.group.finish_truncation(id);
-            } else {
-                return;
-            }
-            self.group.step(id, Input::EndTurn);
-        }
-    }
-
-    /// What never arrives, so that there are fewer states: any message can be lost.
-    fn is_lost(&self, message: &Message) -> bool {
-        match message {
-            Message::Heartbeat { .. } | Message::HeartbeatReply { .. } => self.beats == 0,
-            Message::Ping { .. }
-            | Message::Pong { .. }
-            | Message::PreVote { .. }
-            | Message::PreVoteReply { .. }
-            | Message::Stale { .. } => true,
-            _ => false,
-        }
-    }
-}
-
-/// A node asks the others whether they would elect it, and they answer in the same moment: since
-/// that changes nothing at a voter, an answer that comes later is like a question that is asked
-/// later.
-fn ask_beforehand(group: &mut Group, id: NodeId) {
-    for question in std::mem::take(&mut group.net) {
-        if let Message::PreVote { .. } = question.message {
-            group.deliver(&question);
-        }
-    }
-    for answer in std::mem::take(&mut group.net) {
-        if answer.to == id {
-            group.deliver(&answer);
-        }
-    }
-}
-
-/// Whether a message makes an earlier one void: what a follower says of its progress is more than
-/// what it said before.
-fn overtakes(new: &Envelope, old: &Envelope) -> bool {
-    if (new.from, new.to) != (old.from, old.to) {
-        return false;
-    }
-    match (new.message, old.message) {
-        (Message::Ack { epoch, progress }, Message::Ack { epoch: old_epoch, progress: old }) => {
-            epoch == old_epoch
-                && progress.session >= old.session
-                && progress.received >= old.received
-                && progress.durable.index >= old.durable.index
-                && progress.committed >= old.committed
-        }
-        (
-            Message::Append { epoch, session, .. },
-            Message::Append { epoch: old_epoch, session: old, .. },
-        ) => epoch == old_epoch && session > old,
-        _ => false,
-    }
-}
-
-/// Whether a message can still do anything but to be called stale: states that differ in others
-/// only are the same.
-fn can_matter(group: &Group, envelope: &Envelope) -> bool {
-    let promised = group.node(envelope.to).disk.hard_state;
-    match envelope.message {
-        Message::Vote { epoch, .. } => {
-            epoch > promised.epoch || epoch == promised.epoch && promised.voted_for.is_none()
-        }
-        Message::VoteReply { epoch, .. } => {
-            epoch >= promised.epoch && group.ghost.leaders.get(&epoch) != Some(&envelope.to)
-        }
-        Message::Append { epoch, .. }
-        | Message::Ack { epoch, .. }
-        | Message::Resync { epoch, .. }
-        | Message::Commit { epoch, .. }
-        | Message::Heartbeat { epoch, .. }
-        | Message::HeartbeatReply { epoch, .. } => epoch >= promised.epoch,
-        _ => true,
-    }
-}
-
-fn place(id: NodeId) -> usize {
+pub(crate) fn place(id: NodeId) -> usize {
     id.get() as usize - 1
 }
 
-fn crash(group: &mut Group, id: NodeId, kept: Kept) {
-    let mut entries = 0;
-    group.crash(id, |part| match part {
-        Part::HardState => kept.hard_state,
-        Part::Truncation => kept.truncation,
-        Part::Entry => {
-            entries += 1;
-            entries <= kept.entries
-        }
-    });
-    if kept.hint {
-        let node = group.node_mut(id);
-        node.hint = node.committed.min(node.disk.end().index);
-    }
-    group.boot(id);
-}
-
-fn digest(node: &Node) -> u64 {
+/// Of all that a node will do.
+pub(crate) fn digest(node: &Node) -> u64 {
     let mut hasher = DefaultHasher::new();
     let Node { replica, disk, committed, hint, running, .. } = node;
     Replica::timeless_digest(replica).hash(&mut hasher);
