@@ -202,11 +202,12 @@ impl Consensus {
         }
     }
 
-    /// The last entry on a follower's disk, and the last that it knows to be committed.
+    /// The last entry on a follower's disk, and the last that it knows to be committed, once it has
+    /// said anything to this leader.
     pub(crate) fn progress_of(&self, node: NodeId) -> Option<(LogIndex, LogIndex)> {
         let Role::Leader(reign) = &self.role else { return None };
         let remote = reign.remotes.iter().find(|remote| remote.node == node)?;
-        Some((remote.durable(), remote.committed))
+        remote.has_answered().then_some((remote.durable(), remote.committed))
     }
 
     /// Whether it takes appends and serves reads: it leads, and its epoch record is committed.

@@ -128,7 +128,9 @@ impl Listener {
         let Some(driver) = driver else {
             let reason = match self.shared.health.phase() {
                 Phase::Starting(step) => format!("the node does not serve yet: {step}"),
-                Phase::Ready | Phase::Stopping => "the node does not serve yet".to_owned(),
+                Phase::Leaderless | Phase::Ready | Phase::Stopping => {
+                    "the node does not serve yet".to_owned()
+                }
             };
             return self.refuse(connection, address, CLOSE_NOT_READY, &reason);
         };

@@ -99,6 +99,11 @@ impl Remote {
         }
     }
 
+    /// Whether it has said anything in this reign.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.round > Round::ZERO || self.durable > LogIndex::ZERO
+    }
+
     /// The last entry on its disk, as far as it has said so in this reign.
     pub(crate) const fn durable(&self) -> LogIndex {
         self.durable

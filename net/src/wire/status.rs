@@ -9,10 +9,13 @@ pub enum Serving {
     Everything,
     /// It serves reads; appends are refused because the disk is full.
     ReadsDiskFull,
-    /// It is not ready yet: it recovers, or has no leader.
+    /// It is not ready yet: it recovers.
     NotYet,
     /// It is stopping.
     NoMore,
+    /// It knows no leader: it takes no appends, and serves what it knows to be committed to those who
+    /// ask for no more.
+    WithoutLeader,
 }
 
 /// One more fact: a stable name for scripts and what stands behind it.

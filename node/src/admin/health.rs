@@ -14,6 +14,8 @@ pub const STUCK_AFTER: Duration = Duration::from_secs(10);
 pub enum Phase {
     /// It opens its data; the text says how far it is.
     Starting(String),
+    /// It knows no leader: it takes no appends, and reads what is committed without asking anybody.
+    Leaderless,
     /// It takes appends and reads.
     Ready,
     /// It takes no more, and finishes what is under way.
@@ -92,6 +94,7 @@ impl Health {
         }
         match self.phase() {
             Phase::Starting(step) => (false, format!("starting: {step}\n")),
+            Phase::Leaderless => (false, "waiting for a leader\n".into()),
             Phase::Ready => (true, "ready\n".into()),
             Phase::Stopping => (false, "stopping\n".into()),
         }

@@ -15,6 +15,7 @@ Examples:
   quorate read order-7 --from end --backwards --count 1
   quorate read '$all' --type-prefix placed --count 10 -o json
   quorate read '$all' --stream-prefix order- -o json | jq .data
+  quorate read order-7 --committed --uri quorate://n2.example:2113
 
 With -o json each line is one object with stream, revision, position, id, type, data (or
 data_base64), metadata (or metadata_base64) and created.
@@ -35,6 +36,11 @@ pub struct Arguments {
     /// Read towards older events
     #[arg(long)]
     backwards: bool,
+
+    /// Ask any node for what it knows to be committed, which may not be the newest; works without a
+    /// leader, too
+    #[arg(long)]
+    committed: bool,
 }
 
 /// Reads and prints.
@@ -80,6 +86,10 @@ fn read_options(arguments: &Arguments) -> Result<ReadOptions, Failure> {
         count: arguments.count,
         filter: arguments.selection.filter()?,
         resolve_links: arguments.selection.resolve_links,
-        consistency: Consistency::Linearizable,
+        consistency: if arguments.committed {
+            Consistency::Committed
+        } else {
+            Consistency::Linearizable
+        },
     })
 }

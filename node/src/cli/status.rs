@@ -74,6 +74,7 @@ const fn serving_name(serving: Serving) -> &'static str {
         Serving::ReadsDiskFull => "reads_disk_full",
         Serving::NotYet => "not_yet",
         Serving::NoMore => "no_more",
+        Serving::WithoutLeader => "without_leader",
     }
 }
 
@@ -85,6 +86,9 @@ const fn serving_words(serving: Serving) -> &'static str {
         }
         Serving::NotYet => "is starting: it takes no appends and serves no reads yet",
         Serving::NoMore => "is stopping",
+        Serving::WithoutLeader => {
+            "knows no leader: it takes no appends, and serves reads with --committed alone"
+        }
     }
 }
 

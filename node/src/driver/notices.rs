@@ -145,7 +145,7 @@ impl Driver {
 
     fn lose_leader(&self) {
         if !self.is_stopping() {
-            self.shared.health.enter(Phase::Starting("waiting for a leader".into()));
+            self.shared.health.enter(Phase::Leaderless);
         }
     }
 }

@@ -14,8 +14,10 @@ use crate::admin::{Phase, process};
 use crate::engine::Engine;
 
 const MEASURE_EVERY_NANOS: u64 = 1_000_000_000;
-/// A member that has said nothing for longer is not reachable.
+/// A member that has said nothing for longer is not reachable, where it is only asked for a sign of
+/// life now and then. A leader, which asks all the time, is told within election timeouts.
 const REACHABLE_MS: u64 = 1_500;
+const REACHABLE_ELECTION_TIMEOUTS: u64 = 2;
 
 impl Driver {
     /// How the node is.
@@ -83,7 +85,10 @@ impl Driver {
         let since = |heard: Instant| now.saturating_sub(heard.nanos()) / 1_000_000;
         let last_contact_ms = peer.heard.map(since);
         let (durable, committed) = peer.progress.unwrap_or_default();
-        let reachable = peer.up && last_contact_ms.is_some_and(|ms| ms < REACHABLE_MS);
+        let reachable = peer.up
+            && last_contact_ms.is_some_and(|ms| ms < self.reachable_ms(view))
+            // A new leader doesn't know yet who has gone together with the old one.
+            && (!view.role.leads() || peer.progress.is_some());
         MemberSight {
             role: if view.leader == Some(peer.node) { Role::Leader } else { Role::Follower },
             durable: durable.get(),
@@ -94,6 +99,11 @@ impl Driver {
             reachable,
             disk: "",
         }
+    }
+
+    fn reachable_ms(&self, view: &View) -> u64 {
+        let timeouts = REACHABLE_ELECTION_TIMEOUTS * u64::from(self.config.election_timeout_ms);
+        if view.role.leads() { timeouts } else { timeouts.max(REACHABLE_MS) }
     }
 
     fn member(&self, member: &Member, view: &View, sight: &MemberSight<'_>) -> MemberStatus {
@@ -122,6 +132,7 @@ impl Driver {
     fn serving(&self, engine: &Engine) -> Serving {
         match self.shared.health.phase() {
             Phase::Starting(_) => Serving::NotYet,
+            Phase::Leaderless => Serving::WithoutLeader,
             Phase::Stopping => Serving::NoMore,
             Phase::Ready if engine.disk_full() => Serving::ReadsDiskFull,
             Phase::Ready => Serving::Everything,

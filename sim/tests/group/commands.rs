@@ -81,6 +81,29 @@ fn status_says_how_a_group_is() {
     });
 }
 
+#[test]
+fn one_node_of_three_shows_what_is_committed_and_no_more() {
+    run(async {
+        let mut group = Group::new("one_left", &SMALL);
+        let client = group.start_all().await;
+        let appended = done(&group, &["append", "kept", "--type", "t", "--data", "1"]).await;
+        assert!(appended.starts_with("kept@0 is written"), "{appended}");
+        let left = leader(&client).await;
+        for lost in (0..NODES).filter(|place| *place != left) {
+            group.kill(lost);
+        }
+        let alone = status_until(&group, |status| status["serving"] == "without_leader").await;
+        assert_eq!(alone["verdict"], "unavailable");
+        let text = done(&group, &["status"]).await;
+        assert!(text.starts_with("UNAVAILABLE · tolerates no further loss"), "{text}");
+        assert!(text.contains("knows no leader: it takes no appends"), "{text}");
+        let read = done(&group, &["read", "kept", "--committed"]).await;
+        assert!(read.contains("kept@0"), "{read}");
+        let newest = command(&group, &["read", "kept", "--timeout", "1"]).await;
+        assert_eq!(newest.status.code(), Some(5), "{newest:?}");
+    });
+}
+
 /// Everything that programs rely on is there, with its type.
 fn check_fields(status: &Value) {
     assert!(status["leader"].is_string(), "{status:#}");

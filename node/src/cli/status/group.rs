@@ -22,7 +22,9 @@ impl Verdict {
         let group = &status.replication;
         let takes_appends = match status.serving {
             Serving::Everything => group.leader.is_some(),
-            Serving::ReadsDiskFull | Serving::NotYet | Serving::NoMore => false,
+            Serving::ReadsDiskFull | Serving::NotYet | Serving::NoMore | Serving::WithoutLeader => {
+                false
+            }
         };
         let all_there = group.members.iter().all(|member| member.reachable);
         match (takes_appends, all_there) {
