@@ -189,11 +189,34 @@ fn completion(shell: Shell, output: &mut Output) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
+    use crate::config::SETTINGS;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_setting_has_a_name_that_means_something_to_every_command() {
+        let command = Cli::command();
+        for argument in command.get_arguments() {
+            for setting in SETTINGS {
+                assert_ne!(argument.get_id().as_str(), setting.name);
+                assert_ne!(argument.get_env(), Some(OsStr::new(&setting.environment())));
+            }
+        }
+    }
+
+    #[test]
+    fn every_setting_can_be_a_flag() {
+        for setting in SETTINGS {
+            let flag = format!("--{}", setting.flag());
+            let parsed = Cli::try_parse_from(["quorate", "serve", &flag, "1"]).unwrap();
+            assert!(matches!(parsed.command, Command::Serve(_)), "{flag}");
+        }
     }
 
     #[test]

@@ -103,8 +103,9 @@ settings! {
     /// The folder with the node's certificate and key. Empty: `certs` in the data folder, filled
     /// with development certificates by the first start.
     certs: Option<PathBuf> = None, "path";
-    /// The certificate of the private CA, in PEM. Empty: `ca.pem` in the certificates' folder.
-    ca: Option<PathBuf> = None, "path";
+    /// The certificate of the private CA that issues the nodes' certificates, in PEM. Empty: `ca.pem`
+    /// in the certificates' folder.
+    peer_ca: Option<PathBuf> = None, "path";
     /// Whether HTTP without TLS is answered on addresses other than loopback.
     http_plain: bool = false, "true|false";
     /// How files are written: io_uring, plain system calls, or io_uring where the kernel allows it.
@@ -271,6 +272,12 @@ pub enum ConfigError {
     /// Timers that don't fit each other.
     #[error("heartbeat_ms and election_timeout_ms don't fit each other: {0}")]
     Timing(&'static str),
+    /// An authority for certificates that the node makes and signs by itself.
+    #[error(
+        "peer_ca goes with certs: it is the authority of the certificates in that folder, and without \
+         one the node makes its own"
+    )]
+    PeerCaAlone,
     /// Settings of a group that don't fit each other.
     #[error(transparent)]
     Group(#[from] GroupProblem),
@@ -333,6 +340,9 @@ impl Config {
         }
         if let Some(problem) = loaded.config.timing().problem() {
             return Err(ConfigError::Timing(problem));
+        }
+        if loaded.config.peer_ca.is_some() && loaded.config.certs.is_none() {
+            return Err(ConfigError::PeerCaAlone);
         }
         loaded.config.check_group()?;
         Ok(loaded)

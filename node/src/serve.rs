@@ -220,7 +220,7 @@ async fn stdin_ends() {
 fn identity(config: &Config, folder: &DataFolder, logger: &Logger) -> Result<Identity, ServeError> {
     let now = environment::wall_clock();
     if let Some(certs) = &config.certs {
-        let authority = config.ca.clone().unwrap_or_else(|| certs.join("ca.pem"));
+        let authority = config.peer_ca.clone().unwrap_or_else(|| certs.join("ca.pem"));
         let (certificate, key) = (certs.join("node.pem"), certs.join("node.key"));
         let identity = Identity::load(&certificate, &key, &authority, now)?;
         // A node alone needs no name in it: nobody asks for one.

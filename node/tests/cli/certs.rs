@@ -52,6 +52,18 @@ fn a_certificate_is_issued_renewed_shown_and_checked() {
 }
 
 #[test]
+fn what_clients_trust_is_no_setting_of_a_node() {
+    let home = with_n1("cert_environment");
+    let mut config = home.command(&["config", "--certs", "n1", "-o", "json"]);
+    let shown = config.env("QUORATE_CA", "ca/ca.pem").output().unwrap();
+    assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
+    let text = String::from_utf8(shown.stdout).unwrap();
+    assert!(text.contains("\"certs\"") && !text.contains("ca/ca.pem"), "{text}");
+    let alone = home.run(&["config", "--peer-ca", "ca/ca.pem"]);
+    alone.fails(2, "peer_ca goes with certs");
+}
+
+#[test]
 fn names_and_folders_must_fit() {
     let home = with_n1("cert_names");
     let issue = |node: &str, out: &str| {

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cli::failure::Failure;
 use crate::cli::output::tell;
+use crate::config::SETTINGS;
 
 /// Between two looks at whether the node is up, or gone.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -89,7 +90,13 @@ impl ChildNode {
         let start = || -> io::Result<Child> {
             let program = std::env::current_exe()?;
             let output = OpenOptions::new().create(true).append(true).open(&log)?;
-            Command::new(program)
+            let mut command = Command::new(program);
+            // What the user's environment says of a node is said of another one.
+            for setting in SETTINGS {
+                command.env_remove(setting.environment());
+            }
+            command
+                .env_remove("QUORATE_CONFIG")
                 .args(["serve", "--node", name, "--zone", zone, "--join", join])
                 .args(["--listen", address, "--stop-with-stdin"])
                 .arg("--data")
