@@ -7,6 +7,7 @@ pub(crate) mod fuzz;
 pub(crate) mod mutants;
 pub(crate) mod profile;
 pub(crate) mod recording;
+pub(crate) mod refusals;
 pub(crate) mod replay;
 pub(crate) mod run;
 pub(crate) mod scenario;

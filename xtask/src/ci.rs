@@ -28,7 +28,7 @@ enum Action {
 
 /// Cheap ones first. The simulator's seeds are 0, 1, 2 … so that a run of CI can be repeated, and
 /// some drawn from the clock, so that each run looks where none has looked before.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step { name: "format", action: Action::Cargo("fmt --all --check") },
     Step { name: "tidy", action: Action::Tidy },
     Step {
@@ -49,6 +49,12 @@ const STEPS: [Step; 13] = [
     Step {
         name: "whole-nodes",
         action: Action::Simulator("run sim/scenarios/full --tier full --seed 1 --twice"),
+    },
+    Step {
+        name: "catalogue",
+        action: Action::Simulator(
+            "run sim/scenarios --tier full --seed 1 --refused sim/scenarios/full/refused.txt",
+        ),
     },
     Step {
         name: "exhaustive",

@@ -25,6 +25,12 @@ pub(crate) struct RunOptions {
     /// Run each scenario in two processes; they must do the same.
     #[arg(long, requires = "files")]
     pub(crate) twice: bool,
+    /// Scenarios at once, where there are several; as many as there are processors, if not given.
+    #[arg(short, long, requires = "files")]
+    pub(crate) jobs: Option<usize>,
+    /// A list of those that the tier refuses; it must be exact.
+    #[arg(long, value_name = "LIST", requires = "files")]
+    pub(crate) refused: Option<PathBuf>,
     /// Vary the scenario by its seed, as a swarm does.
     #[arg(long, requires = "files")]
     pub(crate) vary: bool,

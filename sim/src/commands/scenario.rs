@@ -3,6 +3,8 @@
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use quorate_sim::group::play::mutant_of;
 use quorate_sim::record::LineShown;
@@ -14,6 +16,7 @@ use quorate_sim::{report, scenario, swarm, timeline};
 
 use super::USAGE;
 use super::folder::fresh_seed;
+use super::refusals::Refusals;
 use super::replay::show_line;
 use super::run::RunOptions;
 
@@ -36,13 +39,57 @@ pub(crate) fn run(options: &RunOptions) -> u8 {
         eprintln!("there is no scenario in {}", options.files[0].display());
         return USAGE;
     }
-    let is_one = files.len() == 1 && !options.twice;
-    let mut worst = 0;
-    for file in &files {
-        let code = if is_one { run_one(file, options) } else { run_apart(file, options) };
-        worst = worse(worst, code);
+    if let Some(list) = &options.refused {
+        match without_refused(list, files, options.tier.tier()) {
+            Ok(rest) => files = rest,
+            Err(problems) => {
+                eprintln!("{}:\n  {}", list.display(), problems.join("\n  "));
+                return USAGE;
+            }
+        }
     }
-    worst
+    match files.as_slice() {
+        [file] if !options.twice => run_one(file, options),
+        _ => run_all(files, options),
+    }
+}
+
+fn without_refused(
+    list: &Path,
+    files: Vec<PathBuf>,
+    tier: Tier,
+) -> Result<Vec<PathBuf>, Vec<String>> {
+    let text = std::fs::read_to_string(list).map_err(|error| vec![error.to_string()])?;
+    Refusals::parse(&text).map_err(|problem| vec![problem])?.take_from(files, tier)
+}
+
+/// Runs each apart, some at once; gives the worst exit code.
+fn run_all(mut files: Vec<PathBuf>, options: &RunOptions) -> u8 {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let jobs = options.jobs.unwrap_or(processors).clamp(1, files.len().max(1));
+    // The longest first, so that none is left for one processor alone.
+    files.sort_by_key(|file| scenario::load(file).map_or(0, |(_, it)| it.run.virtual_time));
+    let waiting = Mutex::new(files);
+    let worst = AtomicU8::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let file = waiting.lock().unwrap_or_else(PoisonError::into_inner).pop();
+                    let Some(file) = file else { return };
+                    let code = run_apart(&file, options);
+                    let update = |known| Some(worse(known, code));
+                    let _ = worst.fetch_update(Ordering::Relaxed, Ordering::Relaxed, update);
+                }
+            });
+        }
+    });
+    worst.into_inner()
+}
+
+/// What a scenario is called by those who run it: its file's name.
+pub(crate) fn name_of(file: &Path) -> String {
+    file.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The worse of two exit codes.
@@ -223,7 +270,7 @@ fn run_apart(file: &Path, options: &RunOptions) -> u8 {
     let verdict = if code == 0 { "ok  " } else { "FAIL" };
     println!(
         "{verdict} {:<30} seed {:<20} {:>7} simulated in {:>8}{note}",
-        file.file_stem().unwrap_or_default().to_string_lossy(),
+        name_of(file),
         first.seed,
         show(first.virtual_ns),
         show(first.wall_ms * 1_000_000),

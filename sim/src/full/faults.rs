@@ -166,10 +166,27 @@ impl World {
                     self.send_on(0, Errand::Transfer { to });
                 }
             }
-            FaultKind::Pause { .. } | FaultKind::LoseAnswers { .. } => {
+            FaultKind::Pause { .. } => struck.into_iter().for_each(|it| self.pause(number, it)),
+            FaultKind::LoseAnswers { .. } => {
                 unreachable!("the loader refuses what this tier can't do")
             }
         }
+    }
+
+    /// A node's machine stands still, until it is to go on.
+    fn pause(&self, number: usize, node: usize) {
+        self.computers[node].gate.close(number);
+        self.tell_of_pause(node);
+    }
+
+    fn go_on(&self, number: usize, node: usize) {
+        self.computers[node].gate.open(number);
+        self.tell_of_pause(node);
+    }
+
+    fn tell_of_pause(&self, node: usize) {
+        self.lab.change().nodes[node].is_paused = self.computers[node].gate.is_closed();
+        self.lab.tell_of(node);
     }
 
     /// The power goes in the middle of a write, where it is to.
@@ -303,6 +320,7 @@ impl World {
             | FaultName::PowerLoss
             | FaultName::TornWrite
             | FaultName::ZoneLoss => self.start(node),
+            FaultName::Pause => self.go_on(number, node),
             FaultName::SlowDisk => {
                 self.computers[node].drive.borrow_mut().pace.slow.retain(|it| it.0 != number);
             }
@@ -352,7 +370,6 @@ impl World {
 #[must_use]
 pub fn unsupported(kind: &FaultKind) -> Option<&'static str> {
     match kind {
-        FaultKind::Pause { .. } => Some("turmoil's machines can't stand still"),
         FaultKind::LoseAnswers { .. } => Some(
             "an answer is within QUIC, which loses none: cut a client off, or make a link lossy",
         ),

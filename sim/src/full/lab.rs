@@ -43,6 +43,8 @@ pub(super) struct Seen {
     pub(super) ended: Option<ServeError>,
     /// Its process runs.
     pub(super) is_up: bool,
+    /// Its machine stands still.
+    pub(super) is_paused: bool,
     /// Its disk may hold what has rotted, or not hold what it said.
     pub(super) is_tainted: bool,
     /// It stays away for good.
@@ -113,6 +115,7 @@ impl Lab {
             source: None,
             ended: None,
             is_up: false,
+            is_paused: false,
             is_tainted: false,
             is_halted: false,
         };
@@ -174,6 +177,7 @@ impl Lab {
         let role = match view {
             _ if seen.is_halted => Role::Halted,
             _ if !seen.is_up => Role::Down,
+            _ if seen.is_paused => Role::Paused,
             None => Role::Starting,
             Some(view) => match view.role {
                 Part::Leader if view.is_ready => Role::Leader,

@@ -25,6 +25,7 @@ use quorate_storage::disk::simulated::{Medium, Random};
 use quorate_storage::io::Io;
 
 use super::disk::{Drive, TimedDisk};
+use super::gate::Gate;
 use super::lab::{Eye, Lab};
 use super::runtime::WorldRuntime;
 use super::socket::WorldSocket;
@@ -43,6 +44,7 @@ pub(super) struct Computer {
     pub(super) medium: Medium,
     pub(super) drive: Rc<RefCell<Drive>>,
     pub(super) clock: Rc<RefCell<Clock>>,
+    pub(super) gate: Gate,
     credentials: Credentials,
     config: Config,
     mutant: Option<Mutant>,
@@ -66,6 +68,7 @@ impl Computer {
             medium: Medium::new(seed ^ ((index as u64 + 1) << 56)),
             drive: Rc::new(RefCell::new(Drive { pace, random })),
             clock: Rc::new(RefCell::new(play::clock(node))),
+            gate: Gate::default(),
             credentials: credentials(&node.name, machines[index], authority),
             config: config(scenario, index, machines),
             mutant: scenario.mutant.as_deref().and_then(play::mutant_of),
@@ -74,6 +77,10 @@ impl Computer {
 
     /// One process, from its start to its end.
     pub(super) async fn run(self: Rc<Self>, lab: Rc<Lab>) {
+        self.gate.pass(self.live(lab)).await;
+    }
+
+    async fn live(&self, lab: Rc<Lab>) {
         lab.change().nodes[self.index].is_up = true;
         lab.tell_of(self.index);
         match self.serve(&lab).await {
@@ -88,7 +95,7 @@ impl Computer {
             (Ledger::clone(&seen.ledger), OpKinds::clone(&seen.kinds))
         };
         let disk = TimedDisk::new(&self.medium, ledger, kinds, Rc::clone(&self.drive));
-        let runtime = WorldRuntime::start(lab.system.dilation());
+        let runtime = WorldRuntime::start_within_set(lab.system.dilation());
         let socket = WorldSocket::open(self.address).map_err(ServeError::System)?;
         let quic = endpoint::listen_on(socket, runtime, &self.credentials)?;
         let eye = Eye { lab: Rc::clone(lab), node: self.index };

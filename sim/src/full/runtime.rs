@@ -22,13 +22,25 @@ pub(super) struct WorldRuntime {
     /// and the world's.
     world_began: Instant,
     dilation: u32,
+    spawn: fn(Task),
 }
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl WorldRuntime {
     /// On the machine whose turn it is.
     pub(super) fn start(dilation: u32) -> Arc<Self> {
+        Self::spawning(dilation, |task| drop(tokio::spawn(task)))
+    }
+
+    /// The same where all who ask something of QUIC are tasks of one set: then QUIC's are, too.
+    pub(super) fn start_within_set(dilation: u32) -> Arc<Self> {
+        Self::spawning(dilation, |task| drop(tokio::task::spawn_local(task)))
+    }
+
+    fn spawning(dilation: u32, spawn: fn(Task)) -> Arc<Self> {
         let (began, world_began) = (tokio::time::Instant::now(), clock::Instant::now().into_std());
-        Arc::new(Self { began, world_began, dilation })
+        Arc::new(Self { began, world_began, dilation, spawn })
     }
 
     /// When the runtime's clock shows what is this moment to the world.
@@ -43,8 +55,8 @@ impl Runtime for WorldRuntime {
         Box::pin(Timer { timer, runtime: *self })
     }
 
-    fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
-        tokio::spawn(future);
+    fn spawn(&self, future: Task) {
+        (self.spawn)(future);
     }
 
     fn wrap_udp_socket(&self, _: std::net::UdpSocket) -> io::Result<Arc<dyn AsyncUdpSocket>> {

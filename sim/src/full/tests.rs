@@ -70,6 +70,32 @@ fn the_same_seed_is_the_same_bytes_and_a_crash_is_another_story() {
     assert_ne!(hash, hash_of(&scenario(crash)));
 }
 
+#[test]
+fn a_machine_stands_still_while_the_others_elect_another_leader() {
+    let pause =
+        "[[fault]]\nat = \"500ms\"\nfor = \"500ms\"\nkind = \"pause\"\nnode = \"$leader\"\n";
+    let scenario = scenario(pause);
+    let run = || {
+        let record = record(&scenario);
+        let lines = Rc::<RefCell<Vec<String>>>::default();
+        let kept = Rc::clone(&lines);
+        record.borrow_mut().on_line(Box::new(move |line| kept.borrow_mut().push(line.to_owned())));
+        play(&scenario, 1, None, &record).expect("all holds");
+        drop(record);
+        Rc::try_unwrap(lines).expect("the run is over").into_inner()
+    };
+    let lines = run();
+    assert_eq!(lines, run());
+    let place = |part: &str| lines.iter().position(|line| line.contains(part)).expect(part);
+    let (paused, healed) = (place("\"role\":\"paused\""), place("\"k\":\"heal\""));
+    let (_, lane) = lines[paused].split_once("\"l\":").expect("a node has a lane");
+    let lane = format!("\"l\":{}", lane.split(',').next().expect("there is a first"));
+    let meanwhile = &lines[paused + 1..healed];
+    assert!(meanwhile.iter().any(|line| line.contains("\"role\":\"leader\"")), "{meanwhile:#?}");
+    let says = |line: &&String| line.contains(&lane) && !line.contains("\"k\":\"drop\"");
+    assert_eq!(meanwhile.iter().find(says), None);
+}
+
 /// The alarm: one draw that is not the seed's, and the hash of all datagrams is another.
 #[test]
 fn a_draw_from_the_operating_system_is_noticed() {
@@ -104,10 +130,10 @@ fn a_name_that_only_the_system_could_resolve_ends_the_simulation() {
 
 #[test]
 fn what_this_tier_can_not_do_is_said_before_the_run() {
-    let pause = "[[fault]]\nat = \"600ms\"\nfor = \"100ms\"\nkind = \"pause\"\nnode = \"n1\"\n";
-    let problems = check::unsupported(&scenario(pause), Tier::Full);
-    assert!(problems.len() == 1 && problems[0].contains("stand still"), "{problems:?}");
-    assert!(check::unsupported(&scenario(pause), Tier::Pure).is_empty());
+    let lose = "[[fault]]\nat = \"600ms\"\nfor = \"100ms\"\nkind = \"lose-answers\"\nshare = 0.5\n";
+    let problems = check::unsupported(&scenario(lose), Tier::Full);
+    assert!(problems.len() == 1 && problems[0].contains("within QUIC"), "{problems:?}");
+    assert!(check::unsupported(&scenario(lose), Tier::Pure).is_empty());
     assert!(check::unsupported(&scenario(""), Tier::Full).is_empty());
 }
 
@@ -118,4 +144,6 @@ fn a_world_is_stretched_as_far_as_its_shortest_way_needs() {
         dilation(&resolve(Path::new("small.toml"), &text).unwrap_or_else(|it| panic!("{it}")))
     };
     assert_eq!(["20ms", "2ms", "1ms", "500us", "60us"].map(with), [1, 1, 2, 5, 20]);
+    let as_told = SMALL.replace("settle = \"500ms\"", "settle = \"500ms\"\ndilation = 3");
+    assert_eq!(dilation(&resolve(Path::new("small.toml"), &as_told).unwrap()), 3);
 }

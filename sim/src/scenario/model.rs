@@ -80,6 +80,8 @@ pub struct Run {
     pub network: NetworkModel,
     /// Bounds and timers of the nodes.
     pub sizes: Sizes,
+    /// How far whole nodes' time is stretched; what the shortest way needs, if not given.
+    pub dilation: Option<u32>,
 }
 
 /// Whether conditional and random faults may take the quorum away.

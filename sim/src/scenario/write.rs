@@ -145,6 +145,9 @@ fn run(scenario: &Scenario) -> Tree {
     if run.sizes == Sizes::Tiny {
         out.text("sizes", "tiny");
     }
+    if let Some(dilation) = run.dilation {
+        out.add("dilation", Tree::Whole(dilation.into()));
+    }
     out.done()
 }
 
