@@ -14,6 +14,7 @@ use quorate_net::clock::{self, Instant, Sleep};
 use quorate_storage::disk::simulated::{Medium, Random};
 use quorate_storage::disk::{Completion, Disk, DiskKind, Op, OpId};
 
+use super::runtime::Stopwatch;
 use crate::group::disk::{Ledger, OpKind, OpKinds, Pace, WatchedDisk};
 use crate::group::schedule::Nanos;
 
@@ -31,6 +32,8 @@ pub(super) struct TimedDisk {
     kinds: OpKinds,
     drive: Rc<RefCell<Drive>>,
     began: Instant,
+    /// Since then.
+    watch: Stopwatch,
     /// Operations in flight, by when they complete.
     due: BTreeSet<(Nanos, OpId)>,
     last: Option<OpId>,
@@ -43,6 +46,7 @@ impl TimedDisk {
         ledger: Ledger,
         kinds: OpKinds,
         drive: Rc<RefCell<Drive>>,
+        watch: Stopwatch,
     ) -> Self {
         medium.hold();
         Self {
@@ -51,6 +55,7 @@ impl TimedDisk {
             kinds,
             drive,
             began: Instant::now(),
+            watch,
             due: BTreeSet::new(),
             last: None,
             timer: None,
@@ -58,7 +63,7 @@ impl TimedDisk {
     }
 
     fn now(&self) -> Nanos {
-        u64::try_from(self.began.elapsed().as_nanos()).expect("a run is short")
+        self.watch.nanos()
     }
 
     /// Says when those operations complete that were started since the last call.
@@ -77,6 +82,9 @@ impl TimedDisk {
 
     /// Completes what is due, unless the disk stalls.
     fn complete(&mut self) {
+        if self.due.is_empty() {
+            return;
+        }
         let now = self.now();
         let stalls_until = self.drive.borrow().pace.stalls_until(now);
         while let Some((at, op)) = self.due.first().copied().filter(|(at, _)| *at <= now) {

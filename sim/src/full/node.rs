@@ -27,11 +27,12 @@ use quorate_storage::io::Io;
 use super::disk::{Drive, TimedDisk};
 use super::gate::Gate;
 use super::lab::{Eye, Lab};
-use super::runtime::WorldRuntime;
+use super::runtime::{Stopwatch, WorldRuntime};
 use super::socket::WorldSocket;
 use crate::group::clock::Clock;
 use crate::group::disk::{Ledger, OpKinds};
 use crate::group::play;
+use crate::group::schedule::Nanos;
 use crate::scenario::model::{Scenario, Sizes};
 
 /// Where nodes listen.
@@ -94,7 +95,8 @@ impl Computer {
             let seen = &lab.see().nodes[self.index];
             (Ledger::clone(&seen.ledger), OpKinds::clone(&seen.kinds))
         };
-        let disk = TimedDisk::new(&self.medium, ledger, kinds, Rc::clone(&self.drive));
+        let watch = Stopwatch::start(lab.system.dilation());
+        let disk = TimedDisk::new(&self.medium, ledger, kinds, Rc::clone(&self.drive), watch);
         let runtime = WorldRuntime::start_within_set(lab.system.dilation());
         let socket = WorldSocket::open(self.address).map_err(ServeError::System)?;
         let quic = endpoint::listen_on(socket, runtime, &self.credentials)?;
@@ -110,7 +112,7 @@ impl Computer {
             logger: Logger::new(LogLevel::Error, LogFormat::Text).into_sink(&|_line| {}),
             announce: Box::new(|| {}),
             watch: Some(Box::new(eye)),
-            clocks: Some(Box::new(OwnClocks::start(Rc::clone(&self.clock), Rc::clone(lab)))),
+            clocks: Some(Box::new(OwnClocks::start(Rc::clone(&self.clock), lab, watch))),
             mutant: self.mutant,
         };
         run(self.config.clone(), machine, std::future::pending()).await.map(drop)
@@ -174,28 +176,36 @@ fn config(scenario: &Scenario, index: usize, machines: &[IpAddr]) -> Config {
 /// A process's view of its machine's clocks, which may run fast or slow, and jump.
 struct OwnClocks {
     clock: Rc<RefCell<Clock>>,
-    lab: Rc<Lab>,
+    /// When the process started, in the world's time,
+    began: Nanos,
+    /// and since then.
+    watch: Stopwatch,
     /// What the monotonic one showed when the process started.
     started: u64,
 }
 
 impl OwnClocks {
-    fn start(clock: Rc<RefCell<Clock>>, lab: Rc<Lab>) -> Self {
+    fn start(clock: Rc<RefCell<Clock>>, lab: &Lab, watch: Stopwatch) -> Self {
+        let began = lab.now() - watch.nanos();
         let started = clock.borrow().at(lab.now()).monotonic.nanos();
-        Self { clock, lab, started }
+        Self { clock, began, watch, started }
+    }
+
+    fn world(&self) -> Nanos {
+        self.began + self.watch.nanos()
     }
 }
 
 impl Clocks for OwnClocks {
     fn now(&self) -> Now {
-        let now = self.clock.borrow().at(self.lab.now());
+        let now = self.clock.borrow().at(self.world());
         let monotonic = Instant::from_nanos(now.monotonic.nanos() - self.started);
         Now { monotonic, ..now }
     }
 
     fn moment(&self, instant: Instant) -> clock::Instant {
         let shown = Instant::from_nanos(instant.nanos().saturating_add(self.started));
-        let wait = self.clock.borrow().moment_of(shown).saturating_sub(self.lab.now());
+        let wait = self.clock.borrow().moment_of(shown).saturating_sub(self.world());
         clock::Instant::now() + Duration::from_nanos(wait)
     }
 }

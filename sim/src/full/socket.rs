@@ -9,7 +9,7 @@ use std::io::{self, IoSliceMut};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
@@ -94,27 +94,24 @@ impl AsyncUdpSocket for WorldSocket {
         meta: &mut [RecvMeta],
     ) -> Poll<io::Result<usize>> {
         let mut readable = self.readable.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
+        let mut count = 0;
+        for (buffer, meta) in buffers.iter_mut().zip(&mut *meta) {
+            // To ask first is cheaper than to read where there is nothing: that makes an error.
+            let waiting = readable.get_or_insert_with(|| {
+                let inner = Arc::clone(&self.inner);
+                Box::pin(async move { inner.readable().await })
+            });
+            let Poll::Ready(ready) = waiting.as_mut().poll(context) else { break };
             // While it waits, it holds the socket: it must be gone before anything can be read.
-            if let Some(waiting) = &mut *readable {
-                let ready = ready!(waiting.as_mut().poll(context));
-                *readable = None;
-                ready?;
-            }
-            let mut count = 0;
-            for (buffer, meta) in buffers.iter_mut().zip(&mut *meta) {
-                let Ok((bytes, from)) = self.inner.try_recv_from(buffer) else { break };
-                wire::received(from, self.address, &buffer[..bytes]);
-                let dst_ip = Some(self.address.ip());
-                *meta = RecvMeta { addr: from, len: bytes, stride: bytes, ecn: None, dst_ip };
-                count += 1;
-            }
-            if count > 0 {
-                return Poll::Ready(Ok(count));
-            }
-            let inner = Arc::clone(&self.inner);
-            *readable = Some(Box::pin(async move { inner.readable().await }));
+            *readable = None;
+            ready?;
+            let Ok((bytes, from)) = self.inner.try_recv_from(buffer) else { break };
+            wire::received(from, self.address, &buffer[..bytes]);
+            let dst_ip = Some(self.address.ip());
+            *meta = RecvMeta { addr: from, len: bytes, stride: bytes, ecn: None, dst_ip };
+            count += 1;
         }
+        if count > 0 { Poll::Ready(Ok(count)) } else { Poll::Pending }
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {

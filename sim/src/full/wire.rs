@@ -232,8 +232,7 @@ impl Wire {
 
     /// Takes a datagram into the hash.
     fn mix(&mut self, what: u8, at: Nanos, (from, to): (usize, usize), bytes: &[u8]) {
-        let head = [u64::from(what), at, from as u64, to as u64].map(u64::to_le_bytes);
-        self.hash.add(&head.concat());
+        self.hash.add_numbers(&[u64::from(what), at, from as u64, to as u64]);
         self.hash.add(bytes);
     }
 }

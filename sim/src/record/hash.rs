@@ -24,6 +24,13 @@ impl TraceHash {
         self.mix(line.len() as u64);
     }
 
+    /// Adds what the line of these numbers' bytes would.
+    pub fn add_numbers(&mut self, numbers: &[u64]) {
+        numbers.iter().for_each(|number| self.mix(*number));
+        self.mix(0);
+        self.mix(8 * numbers.len() as u64);
+    }
+
     fn mix(&mut self, word: u64) {
         self.0 = (self.0 ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     }
@@ -32,5 +39,19 @@ impl TraceHash {
     #[must_use]
     pub fn text(&self) -> String {
         format!("{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_their_bytes() {
+        let numbers = [7, u64::MAX, 0];
+        let (mut one, mut other) = (TraceHash::default(), TraceHash::default());
+        one.add_numbers(&numbers);
+        other.add(&numbers.map(u64::to_le_bytes).concat());
+        assert_eq!(one.text(), other.text());
     }
 }

@@ -11,11 +11,37 @@ use crate::disk::{DiskError, DiskErrorKind, Durability, FileName};
 pub(super) const SECTOR_BYTES: usize = 4096;
 /// What some disks write at once where others write 4096 bytes.
 const SMALL_SECTOR_BYTES: usize = 512;
+/// Zeros at a sector's end are left out in pieces of this size.
+const PIECE_BYTES: usize = 64;
 
 /// One file's identity; its name may change.
 pub(super) type Inode = u64;
 
-type SectorBytes = Rc<[u8; SECTOR_BYTES]>;
+/// What a sector holds up to its last byte that is not zero: most records are much shorter than it,
+/// and a world writes a great many.
+#[derive(Clone, Debug)]
+struct SectorBytes(Rc<[u8]>);
+
+impl SectorBytes {
+    fn new(bytes: &[u8]) -> Self {
+        assert!(bytes.len() == SECTOR_BYTES, "whole sectors are kept");
+        let used = bytes.chunks(PIECE_BYTES).rposition(|piece| piece != [0; PIECE_BYTES]);
+        Self(Rc::from(&bytes[..used.map_or(0, |last| (last + 1) * PIECE_BYTES)]))
+    }
+
+    /// Fills `into`, which is a sector.
+    fn put(&self, into: &mut [u8]) {
+        let (used, rest) = into.split_at_mut(self.0.len());
+        used.copy_from_slice(&self.0);
+        rest.fill(0);
+    }
+
+    fn whole(&self) -> [u8; SECTOR_BYTES] {
+        let mut whole = [0; SECTOR_BYTES];
+        self.put(&mut whole);
+        whole
+    }
+}
 
 /// Which of what is not yet stable is found again after the power was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,14 +113,15 @@ impl Sector {
             Survival::SmallSectors => SMALL_SECTOR_BYTES,
         };
         let versions = std::mem::take(&mut self.volatile);
-        let mut left = self.stable.as_deref().copied().unwrap_or([0; SECTOR_BYTES]);
+        let versions: Vec<_> = versions.iter().map(SectorBytes::whole).collect();
+        let mut left = self.stable.as_ref().map_or([0; SECTOR_BYTES], SectorBytes::whole);
         for (index, piece) in left.chunks_exact_mut(piece_bytes).enumerate() {
             let version = random.below(versions.len() as u64 + 1) as usize;
             if let Some(bytes) = version.checked_sub(1).map(|version| &versions[version]) {
                 piece.copy_from_slice(&bytes[index * piece_bytes..][..piece_bytes]);
             }
         }
-        self.stable = Some(Rc::new(left));
+        self.stable = Some(SectorBytes::new(&left));
     }
 }
 
@@ -130,7 +157,7 @@ impl Image {
         let first = offset / SECTOR_BYTES as u64;
         for (number, into) in (first..).zip(buffer.chunks_exact_mut(SECTOR_BYTES)) {
             match file.sectors.get(&number).and_then(Sector::current) {
-                Some(bytes) => into.copy_from_slice(&bytes[..]),
+                Some(bytes) => bytes.put(into),
                 None => into.fill(0),
             }
         }
@@ -152,7 +179,7 @@ impl Image {
                 continue;
             }
             let sector = file.sectors.entry(number).or_default();
-            sector.volatile.push(Rc::new(from.try_into().expect("one sector")));
+            sector.volatile.push(SectorBytes::new(from));
             if durability == Durability::Durable {
                 sector.settle();
             }
@@ -234,9 +261,9 @@ impl Image {
         let file = self.files.get_mut(&inode).expect("an open file is kept");
         assert!(offset < file.bytes, "damage is done within the file");
         let sector = file.sectors.entry(offset / SECTOR_BYTES as u64).or_default();
-        let mut bytes = sector.current().map_or([0; SECTOR_BYTES], |bytes| **bytes);
+        let mut bytes = sector.current().map_or([0; SECTOR_BYTES], SectorBytes::whole);
         change(&mut bytes[offset as usize % SECTOR_BYTES]);
-        let bytes = Rc::new(bytes);
+        let bytes = SectorBytes::new(&bytes);
         match sector.volatile.last_mut() {
             Some(last) => *last = bytes,
             None => sector.stable = Some(bytes),
