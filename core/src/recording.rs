@@ -235,6 +235,20 @@ fn read_all<T: Recorded, C: FromIterator<T>>(from: &mut Source<'_>) -> Result<C,
     (0..from.count()?).map(|_| T::read(from)).collect()
 }
 
+/// Reads values of which each has a greater key than the one before: in another order, or twice, they
+/// would be another form of the same.
+fn read_ordered<T: Recorded, C: FromIterator<T>, K: Ord>(
+    from: &mut Source<'_>,
+    key: impl Fn(&T) -> &K,
+) -> Result<C, RecordingError> {
+    let values: Vec<T> = read_all(from)?;
+    if values.is_sorted_by(|one, next| key(one) < key(next)) {
+        Ok(values.into_iter().collect())
+    } else {
+        Err(RecordingError::Malformed { what: "order" })
+    }
+}
+
 impl Recorded for u64 {
     fn record(&self, out: &mut impl Sink) {
         out.number(*self);
@@ -335,7 +349,7 @@ impl<T: Recorded + Ord> Recorded for BTreeSet<T> {
     }
 
     fn read(from: &mut Source<'_>) -> Result<Self, RecordingError> {
-        read_all(from)
+        read_ordered::<T, Self, _>(from, |value| value)
     }
 }
 
@@ -349,7 +363,7 @@ impl<K: Recorded + Ord, V: Recorded> Recorded for BTreeMap<K, V> {
     }
 
     fn read(from: &mut Source<'_>) -> Result<Self, RecordingError> {
-        read_all::<(K, V), Self>(from)
+        read_ordered::<(K, V), Self, _>(from, |(key, _)| key)
     }
 }
 

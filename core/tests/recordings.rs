@@ -7,9 +7,11 @@ mod shell;
 #[allow(dead_code, reason = "each test uses a part of the tape")]
 mod tape;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use group::{Group, node};
 use proptest::prelude::*;
-use quorate_core::recording::TapeReader;
+use quorate_core::recording::{Recorded as _, Source, TapeReader};
 use quorate_core::timing::Timing;
 use quorate_core::{Limits, Replica};
 
@@ -65,4 +67,20 @@ proptest! {
         let mut reader = TapeReader::new(&bytes);
         while reader.next(|_| ()).is_ok() {}
     }
+}
+
+#[track_caller]
+fn check_set(bytes: &[u8], expected: Option<&[u64]>) {
+    let read = BTreeSet::<u64>::read(&mut Source::new(bytes));
+    assert_eq!(read.ok(), expected.map(|values| values.iter().copied().collect()), "{bytes:?}");
+}
+
+#[test]
+fn a_set_or_a_table_has_one_form() {
+    check_set(&[3, 2, 4, 6], Some(&[2, 4, 6]));
+    check_set(&[3, 2, 6, 4], None);
+    check_set(&[3, 2, 4, 4], None);
+    let table = |bytes: &[u8]| BTreeMap::<u64, u64>::read(&mut Source::new(bytes)).ok();
+    assert_eq!(table(&[2, 1, 9, 2, 9]), Some([(1, 9), (2, 9)].into()));
+    assert_eq!(table(&[2, 1, 9, 1, 9]), None);
 }
