@@ -65,8 +65,8 @@ pub enum ConnectError {
         /// The nodes that were tried, and what came of each.
         tried: Arc<str>,
     },
-    /// Nodes may answer, but none that leads was found.
-    #[error("no leader was found: {tried}")]
+    /// Nodes may answer, but none that leads.
+    #[error("no leader answers: {tried}")]
     NoLeader {
         /// The nodes that were tried, and what each said.
         tried: Arc<str>,

@@ -56,6 +56,25 @@ impl Drop for Awaiting {
     }
 }
 
+/// Counts a subscription on the link that serves it, so that it does not stay where nothing comes.
+struct Subscribed {
+    handle: Arc<Handle>,
+    link: usize,
+}
+
+impl Subscribed {
+    fn new(handle: Arc<Handle>, link: usize) -> Self {
+        handle.session.subscription_begins(link);
+        Self { handle, link }
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.handle.session.subscription_ends(self.link);
+    }
+}
+
 /// The frames of one read or subscription.
 pub(crate) struct Feed {
     handle: Arc<Handle>,
@@ -64,6 +83,7 @@ pub(crate) struct Feed {
     /// The link of the node that it was last opened on.
     link: Option<usize>,
     awaiting: Option<Awaiting>,
+    subscribed: Option<Subscribed>,
     backoff: Duration,
     deadline: Duration,
     /// When to give up, while something is awaited.
@@ -82,6 +102,7 @@ impl Feed {
             phase: Phase::Closed,
             link: None,
             awaiting: None,
+            subscribed: None,
             backoff: BACKOFF_MIN,
             deadline,
             give_up: None,
@@ -143,6 +164,7 @@ impl Feed {
     fn pause(&mut self) {
         self.settled = false;
         self.awaiting = None;
+        self.subscribed = None;
         self.phase = Phase::Paused(Instant::now() + self.backoff);
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
     }
@@ -161,6 +183,7 @@ impl Feed {
     pub(crate) fn close(&mut self) {
         self.phase = Phase::Closed;
         self.awaiting = None;
+        self.subscribed = None;
     }
 
     /// The stream does what it should: a later loss is not the continuation of an earlier one.
@@ -172,6 +195,7 @@ impl Feed {
     pub(crate) fn settle(&mut self) {
         self.settled = true;
         self.awaiting = None;
+        self.subscribed = self.link.map(|link| Subscribed::new(self.handle.clone(), link));
     }
 
     /// Whether it was settled since it was last opened.
@@ -205,6 +229,7 @@ impl Feed {
         ready!(self.poll_until(cx, give_up));
         self.give_up = None;
         self.awaiting = None;
+        self.subscribed = None;
         let phase = std::mem::replace(&mut self.phase, Phase::Closed);
         Poll::Ready(Err(match (phase, self.handle.session.last_error()) {
             (Phase::Closed | Phase::Paused(_) | Phase::Opening(_), Some(error)) => {

@@ -41,8 +41,12 @@ pub(crate) struct Link {
     pub(crate) heard: Instant,
     /// When the node was asked who leads, until it says anything.
     pub(crate) asked: Option<Instant>,
-    /// Whether it has said who leads since the session was opened, and what.
+    /// Who leads, as it has said since the session was opened.
     pub(crate) hint: Option<LeaderHint>,
+    /// Since when it has known of no leader.
+    pub(crate) alone: Option<Instant>,
+    /// The subscriptions that it serves.
+    pub(crate) subscriptions: usize,
     pub(crate) last_error: Option<Arc<ConnectError>>,
     /// Another link leads to the same node.
     pub(crate) retired: bool,
@@ -66,6 +70,8 @@ impl Link {
             heard: Instant::now(),
             asked: None,
             hint: None,
+            alone: None,
+            subscriptions: 0,
             last_error: None,
             retired: false,
             started: false,
@@ -82,6 +88,17 @@ impl Link {
         self.taken
     }
 
+    /// The node has said who leads.
+    pub(crate) fn says(&mut self, hint: Option<LeaderHint>, now: Instant) {
+        self.hint = hint;
+        self.alone = hint.is_none().then(|| self.alone.unwrap_or(now));
+    }
+
+    /// Since when subscribers on it may be missing what the group writes without it.
+    pub(crate) fn strands_since(&self) -> Option<Instant> {
+        self.alone.filter(|_| self.subscriptions > 0)
+    }
+
     /// Asks the node how it is, and with it who leads; where that was asked already, and not
     /// answered, it is not asked again.
     fn probe(&mut self, now: Instant, woken: &mut Vec<Waker>) {
@@ -96,7 +113,9 @@ impl Link {
     }
 
     /// What is known of the node, for a person.
-    fn tell(&self, out: &mut String, now: Instant, waits: bool) {
+    ///
+    /// - `leader`: the name of the node that it says leads
+    fn tell(&self, out: &mut String, now: Instant, waits: bool, leader: &str) {
         let _ = write!(out, "{}", self.address);
         if !self.name.is_empty() {
             let _ = write!(out, " ({})", self.name);
@@ -113,7 +132,7 @@ impl Link {
                 write!(out, ": it leads in epoch {}, and did not answer in time", hint.epoch)
             }
             (Some(_), _, Some(hint)) => {
-                write!(out, ": node {} leads in epoch {}", hint.node, hint.epoch)
+                write!(out, ": it says that {leader} leads in epoch {}", hint.epoch)
             }
             (Some(_), _, None) => write!(out, ": no leader known"),
         };
@@ -246,8 +265,15 @@ impl Links {
             if !text.is_empty() {
                 text.push_str("; ");
             }
-            link.tell(&mut text, now, !self.held && self.primary == Some(place));
+            let leader = link.hint.map_or_else(String::new, |hint| self.name_of(hint.node));
+            link.tell(&mut text, now, !self.held && self.primary == Some(place), &leader);
         }
         text.into()
+    }
+
+    /// A node's name as far as it is known, or else its number.
+    fn name_of(&self, node: u64) -> String {
+        let named = self.all.iter().find(|link| link.node == Some(node) && !link.name.is_empty());
+        named.map_or_else(|| format!("node {node}"), |link| link.name.clone())
     }
 }

@@ -18,7 +18,10 @@ impl State {
 
     /// A node has said who leads.
     pub(crate) fn follow(&mut self, from: usize, hint: Option<LeaderHint>) {
-        self.links.all[from].hint = hint;
+        self.links.all[from].says(hint, Instant::now());
+        if self.links.all[from].strands_since().is_some() {
+            self.wake_watchers();
+        }
         match hint {
             Some(hint) => {
                 if self.links.believe(hint, from) {

@@ -231,6 +231,19 @@ impl Session {
         self.lock().reads -= 1;
     }
 
+    /// A link serves a subscription.
+    pub(crate) fn subscription_begins(&self, link: usize) {
+        let mut state = self.lock();
+        state.links.all[link].subscriptions += 1;
+        state.wake_watchers();
+        self.release(state);
+    }
+
+    /// A link serves one subscription less.
+    pub(crate) fn subscription_ends(&self, link: usize) {
+        self.lock().links.all[link].subscriptions -= 1;
+    }
+
     /// A node that was thought to lead has refused a read that only the leader can serve.
     pub(crate) fn denied(&self, link: usize) {
         let mut state = self.lock();
@@ -314,7 +327,8 @@ impl Session {
         link.node = Some(node);
         link.out.clear();
         (link.queued, link.taken) = (0, 0);
-        (link.heard, link.asked, link.hint) = (Instant::now(), None, None);
+        (link.heard, link.asked) = (Instant::now(), None);
+        (link.hint, link.alone) = (None, None);
         state.links.learn(place, &welcome.name, &welcome.members);
         state.limits = welcome.limits;
         state.known_end = state.known_end.max(welcome.committed);
@@ -332,7 +346,7 @@ impl Session {
         let silent = link.asked.is_some();
         let taken = link.drop_unsent();
         link.asked = None;
-        link.hint = None;
+        (link.hint, link.alone) = (None, None);
         let error = if was_open && silent {
             let (tried, within) = (link.address.to_string(), link.heard.elapsed());
             ConnectError::NoAnswer { tried, within }

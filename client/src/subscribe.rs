@@ -45,10 +45,11 @@ pub enum SubscriptionEvent {
 /// The events of a subscription, in order.
 ///
 /// Use [`Subscription::next`], or the `Stream` implementation with a crate of combinators. The node
-/// sends only as fast as events are taken out. It stays with that node while it is alive, whether or
-/// not it leads; where it is lost, the subscription goes on behind the last event on another. Where that takes longer than the deadline, `next`
-/// gives [`ReadError::Unreachable`]; called again, it goes on trying. After any other error it is
-/// over.
+/// sends only as fast as events are taken out. It stays with that node while it is alive and knows of
+/// a leader, itself or another. Where it is lost, or has known of none for a second while another node
+/// leads, the subscription goes on there behind the last event. Where that takes longer than the
+/// deadline, `next` gives [`ReadError::Unreachable`]; called again, it goes on trying. After any other
+/// error it is over.
 pub struct Subscription {
     feed: Feed,
     target: Target,

@@ -3,7 +3,8 @@
 //!
 //! QUIC takes seconds to find a connection lost. A group elects another leader much sooner, and so
 //! the others are asked when the node in use owes an answer; but silence alone moves nothing: only
-//! word of a newer leader does, or the end of the connection.
+//! word of a newer leader does, or the end of the connection. Subscriptions may be on any node, and
+//! leave one that the group goes on without.
 
 use quorate_net::clock::{Instant, sleep, sleep_until};
 use std::future::{Future as _, poll_fn};
@@ -25,6 +26,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const QUIET: Duration = Duration::from_millis(300);
 /// A node that is not in use and does not answer a question for this long is given up.
 const SILENT: Duration = Duration::from_millis(500);
+/// A node that has known of no leader for this long, while another leads, is cut off from the group:
+/// longer than nodes take to hear of the next leader. It is alive, but what it shows is old.
+const ALONE: Duration = Duration::from_secs(1);
 
 /// Ends calls at their deadlines, and sends those again whose pause is over.
 pub(crate) async fn watch_time(session: Arc<Session>) {
@@ -120,6 +124,7 @@ impl State {
             || self.calls.any_waiting()
             || !self.readers.is_empty()
             || self.links.all.iter().any(|link| link.asked.is_some())
+            || self.links.all.iter().any(|link| link.strands_since().is_some())
     }
 
     /// Whether a node owes an answer.
@@ -141,14 +146,15 @@ impl State {
             }
         }
         let in_use = self.links.primary.filter(|_| !self.links.held);
-        for (place, link) in self.links.all.iter_mut().enumerate() {
-            let silent = link.asked.is_some_and(|asked| asked + SILENT <= now);
-            if silent
-                && in_use != Some(place)
-                && let Some(connection) = &link.connection
-            {
-                // Its task sees that, and dials again.
+        for (place, link) in self.links.all.iter().enumerate() {
+            let Some(connection) = link.connection.as_ref().filter(|_| in_use != Some(place)) else {
+                continue;
+            };
+            // The link's task sees that, and dials again; subscriptions go on at the leader.
+            if link.asked.is_some_and(|asked| asked + SILENT <= now) {
                 connection.close(DONE, b"silent");
+            } else if in_use.is_some() && link.strands_since().is_some_and(|at| at + ALONE <= now) {
+                connection.close(DONE, b"cut off from the leader");
             }
         }
         if self.links.held { PROBE_PAUSE_MIN } else { LOOK_EVERY }

@@ -146,6 +146,42 @@ async fn a_subscription_stays_with_a_node_that_is_alive_and_leaves_one_that_is_n
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_subscription_leaves_a_node_that_the_group_goes_on_without() {
+    let mut group = Group::start();
+    let client = group.client().await;
+    let mut happened = subscribe(&client);
+    let (mut first, _) = group.opened(1).await;
+    first.reply(&Reply::Confirmed { after: None }).await;
+    first.reply(&events(&batch(0..1))).await;
+    for expected in ["Confirmed { after: None }", "0"] {
+        assert_eq!(happened.recv().await.unwrap(), expected);
+    }
+    // While nobody leads no node is better than another, nor for a moment after an election.
+    for node in 1..=3 {
+        group.tell(node, None);
+    }
+    pass(Duration::from_secs(30)).await;
+    group.elect(2, 2);
+    pass(Duration::from_secs(30)).await;
+    group.tell(1, None);
+    pass(Duration::from_millis(900)).await;
+    group.tell(1, Some((2, 2)));
+    pass(Duration::from_secs(30)).await;
+    first.reply(&events(&batch(1..2))).await;
+    assert_eq!(happened.recv().await.unwrap(), "1");
+
+    // It is alive, and a client reaches it, but other nodes don't.
+    group.tell(1, None);
+    let start = tokio::time::Instant::now();
+    let (mut second, frame) = group.opened(2).await;
+    assert!(start.elapsed() < Duration::from_millis(1200), "{:?}", start.elapsed());
+    assert_eq!(subscribed(&frame), SubscribeFrom::After(1));
+    second.reply(&Reply::Confirmed { after: Some(1) }).await;
+    second.reply(&events(&batch(2..3))).await;
+    assert_eq!(happened.recv().await.unwrap(), "2");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_subscription_on_a_killed_leader_is_moved_as_soon_as_another_is_elected() {
     let mut group = Group::start();
     let client = group.client().await;

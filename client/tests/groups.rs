@@ -162,6 +162,22 @@ async fn without_a_leader_the_deadline_ends_a_call_with_what_each_node_said() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_can_not_be_reached_from_here_is_named() {
+    let group = Group::start();
+    let client = group.client().await;
+    group.cut_off(3, true);
+    group.elect(3, 2);
+    // So long it takes to find a connection lost.
+    pass(Duration::from_secs(15)).await;
+    let error = append(&client, 1).await.unwrap_err().to_string();
+    assert!(error.contains("no leader answers"), "{error}");
+    for (node, said) in [(1, "it says that n3 leads in epoch 2"), (3, "no answer for ")] {
+        let said = format!("{} (n{node}): {said}", group.address(node));
+        assert!(error.contains(&said), "{said} in {error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_leader_that_nobody_pushes_word_of_is_asked_for() {
     let group = Group::start();
     let client = group.client().await;
