@@ -147,7 +147,8 @@ impl State {
         }
         let in_use = self.links.primary.filter(|_| !self.links.held);
         for (place, link) in self.links.all.iter().enumerate() {
-            let Some(connection) = link.connection.as_ref().filter(|_| in_use != Some(place)) else {
+            let Some(connection) = link.connection.as_ref().filter(|_| in_use != Some(place))
+            else {
                 continue;
             };
             // The link's task sees that, and dials again; subscriptions go on at the leader.

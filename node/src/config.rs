@@ -23,6 +23,7 @@ mod value;
 pub use flags::Flags;
 pub use group::GroupProblem;
 pub use recording::RecordingSetting;
+pub(crate) use value::host_of;
 pub use value::{LogFormat, LogLevel};
 
 /// Makes [`Config`] and [`SETTINGS`] from one table.
@@ -114,7 +115,7 @@ settings! {
     log_level: LogLevel = LogLevel::Info, "error|warn|info|debug";
     /// How log lines look on standard error.
     log_format: LogFormat = LogFormat::Text, "text|json";
-    /// The folder to which all inputs of the core are recorded, and what that may take (64M where
+    /// The folder to which all inputs of the core are recorded, and what that may take (256M where
     /// nothing is said), for `quorate-sim replay`; a folder for each node. Event data is in it.
     /// Empty: nothing is recorded.
     record: Option<RecordingSetting> = None, "path[:size]";

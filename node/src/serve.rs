@@ -19,7 +19,7 @@ use tokio::runtime::LocalOptions;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::admin::{AdminServer, Shared, http};
-use crate::config::Config;
+use crate::config::{Config, host_of};
 use crate::engine::{Engine, Fault, OpenError};
 use crate::logger::{Fields, Logger, created};
 use crate::peers;
@@ -105,6 +105,7 @@ pub fn serve(config: Config, stop_with_stdin: bool) -> Result<(), ServeError> {
     let folder = DataFolder::open_or_create(&config.data)?;
     let credentials = Credentials::new(identity(&config, &folder, &logger)?);
     let (tcp, address) = bind(&config)?;
+    check_advertised(&config, address, &credentials.identity(), logger);
     // Not a LocalSet: each hand-over between it and its runtime costs a look at the reactor.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -229,8 +230,7 @@ fn identity(config: &Config, folder: &DataFolder, logger: &Logger) -> Result<Ide
         }
         return Ok(identity);
     }
-    let host = config.listen.rsplit_once(':').map_or("", |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let host = host_of(&config.listen);
     let specific = !matches!(host, "" | "0.0.0.0" | "::");
     let names: Vec<String> =
         specific.then(|| host.to_owned()).into_iter().chain(host_name()).collect();
@@ -243,6 +243,21 @@ fn identity(config: &Config, folder: &DataFolder, logger: &Logger) -> Result<Ide
     };
     logger.info("certificates", made, &[("folder", &certs.display())]);
     Ok(identity)
+}
+
+/// Warns where the node tells others of an address that its certificate is not for. They reach it
+/// under other addresses as long as they know of one, and no longer.
+fn check_advertised(config: &Config, address: SocketAddr, identity: &Identity, logger: Logger) {
+    let advertised = config.advertised(address);
+    if config.certs.is_none() || config.voters() == 1 {
+        return;
+    }
+    if let Err(error) = identity.check_host(host_of(&advertised)) {
+        let sentence = "others are told of an address that they can't trust: name another with \
+                        --advertise, or issue a certificate for it";
+        let fields: Fields<'_> = &[("address", &advertised), ("reason", &error)];
+        logger.warn("advertised-not-certified", sentence, fields);
+    }
 }
 
 /// Opens the TCP port; a port of 0 is replaced by a free one, for both protocols.

@@ -6,7 +6,7 @@ use quorate_core::member::{MEMBERS_MAX, Name};
 use quorate_core::timing::Timing;
 use quorate_net::identity::host_name;
 
-use super::Config;
+use super::{Config, host_of};
 
 /// One tick of the core's timers.
 const TICK_MS: u32 = 10;
@@ -124,8 +124,7 @@ impl Config {
     /// A host under which others may reach the node.
     fn host(&self) -> String {
         let address = self.advertise.as_ref().unwrap_or(&self.listen);
-        let host = address.rsplit_once(':').map_or("", |(host, _)| host);
-        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let host = host_of(address);
         let is_every = host.parse::<IpAddr>().is_ok_and(|host| host.is_unspecified());
         if host.is_empty() || is_every { "HOST".to_owned() } else { host.to_owned() }
     }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use super::value::Value;
 
-/// What a recording takes on disk where nothing is said of that.
-const BYTES_DEFAULT: u64 = 64 << 20;
+/// What a recording takes on disk where nothing is said of that: some seconds of the greatest load,
+/// and of what is written states are a thirtieth; of 64 MiB they would be an eighth.
+const BYTES_DEFAULT: u64 = 256 << 20;
 /// Less would hold hardly more than the core's state.
 const BYTES_MIN: u64 = 16 << 20;
 
@@ -75,10 +76,10 @@ mod tests {
 
     #[test]
     fn a_folder_and_a_size() {
-        check("/a/b", Ok(("/a/b", 64 << 20)));
+        check("/a/b", Ok(("/a/b", 256 << 20)));
         check("a:16M", Ok(("a", 16 << 20)));
         check("a:1GiB", Ok(("a", 1 << 30)));
-        check("a:b/c", Ok(("a:b/c", 64 << 20)));
+        check("a:b/c", Ok(("a:b/c", 256 << 20)));
         check("a:b:20000000", Ok(("a:b", 20_000_000)));
         check("a:b", Err("\"b\" is no size"));
         check("a:", Err("\"\" is no size"));

@@ -112,11 +112,17 @@ fn parts(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|part| !part.is_empty())
 }
 
+/// The host of `host:port`, as a certificate has it.
+pub(crate) fn host_of(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 /// Checks that a text is `host:port`.
 fn address(text: &str) -> Result<String, String> {
     let wrong = || format!("{text:?} must be host:port, such as n1.example:2113 or [::1]:2113");
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let bare = host_of(text);
     let is_host = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_graphic());
     let is_whole = !bare.contains(':') || host.starts_with('[') && host.ends_with(']');
     let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
@@ -224,4 +230,20 @@ words! {
     Text = "text",
     /// One object a line.
     Json = "json",
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_what_certificates_are_for() {
+        for (address, host) in [
+            ("n1.example:2113", "n1.example"),
+            ("10.0.0.1:2113", "10.0.0.1"),
+            ("[::1]:2113", "::1"),
+        ] {
+            assert_eq!(host_of(address), host);
+        }
+    }
 }

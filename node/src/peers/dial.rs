@@ -12,6 +12,7 @@ use quorate_net::{ConnectError, PeerConnector};
 use super::Peers;
 use super::conversation::Ended;
 use super::link::CLOSE_SECOND;
+use crate::config::host_of;
 
 /// Addresses that are dialled at once: each node by the name that people gave, and by its own.
 const TARGETS_MAX: usize = 2 * MEMBERS_MAX;
@@ -131,26 +132,4 @@ enum DialError {
     Connect(#[from] ConnectError),
     #[error("it does not answer")]
     Silent,
-}
-
-/// The host of `host:port`, as a certificate has it.
-fn host_of(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_is_what_certificates_are_for() {
-        for (address, host) in [
-            ("n1.example:2113", "n1.example"),
-            ("10.0.0.1:2113", "10.0.0.1"),
-            ("[::1]:2113", "::1"),
-        ] {
-            assert_eq!(host_of(address), host);
-        }
-    }
 }

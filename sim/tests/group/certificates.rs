@@ -1,4 +1,4 @@
-//! Certificates that are renewed, while the nodes that show them run.
+//! Certificates of nodes that run: renewed ones, and one that is for another address.
 
 use std::fs;
 use std::time::SystemTime;
@@ -42,6 +42,22 @@ fn renewed_certificates_are_taken_up_without_a_restart() {
         }
         load.history.wait_for(50).await;
         load.judge(&mut group).await;
+    });
+}
+
+#[test]
+fn an_address_that_its_certificate_is_not_for_is_warned_of() {
+    run(async {
+        let group = Group::new("advertised", &SMALL);
+        let mut arguments = group.arguments(0);
+        arguments.extend(["--advertise".into(), "n1.example:2113".into()]);
+        let process = group.launch(0, &arguments);
+        let warning = process.said.find("advertised-not-certified", 0).await;
+        let warning = warning.expect("it goes on running").to_string();
+        for word in ["n1.example:2113", "--advertise", "--host 127.0.0.1,localhost,n1.example"] {
+            assert!(warning.contains(word), "{word} in {warning}");
+        }
+        process.kill();
     });
 }
 
