@@ -43,6 +43,7 @@ use promise::Promise;
 use quorum::Quorum;
 use reads::Asked;
 use reign::Reign;
+pub use remote::PeerProgress;
 use remote::Remote;
 use transfer::Curious;
 
@@ -202,12 +203,11 @@ impl Consensus {
         }
     }
 
-    /// The last entry on a follower's disk, and the last that it knows to be committed, once it has
-    /// said anything to this leader.
-    pub(crate) fn progress_of(&self, node: NodeId) -> Option<(LogIndex, LogIndex)> {
+    /// How far a follower is, once it has said anything to this leader.
+    pub(crate) fn progress_of(&self, node: NodeId) -> Option<PeerProgress> {
         let Role::Leader(reign) = &self.role else { return None };
         let remote = reign.remotes.iter().find(|remote| remote.node == node)?;
-        remote.has_answered().then_some((remote.durable(), remote.committed))
+        remote.told()
     }
 
     /// Whether it takes appends and serves reads: it leads, and its epoch record is committed.

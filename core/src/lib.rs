@@ -30,6 +30,7 @@ pub mod store;
 pub mod time;
 pub mod timing;
 
+pub use consensus::PeerProgress;
 pub use effect::{Effect, Effects};
 pub use input::Input;
 pub use limits::Limits;

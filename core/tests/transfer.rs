@@ -279,6 +279,20 @@ fn a_full_disk_gives_the_lead_to_one_that_has_everything() {
 }
 
 #[test]
+fn a_full_disk_is_no_clients_business_while_another_can_lead() {
+    for (others_full, expected) in [(false, Rejection::NotReady), (true, Rejection::DiskFull)] {
+        let mut group = led(&[0, 0, 0]);
+        for other in [SECOND, THIRD] {
+            turn(&mut group, other, Input::DiskSpace { full: others_full });
+        }
+        // They say so with their next answers.
+        tick(&mut group, Timing::TINY.heartbeat_ticks, &[SECOND, THIRD]);
+        turn(&mut group, FIRST, Input::DiskSpace { full: true });
+        assert_eq!(refusal(&mut group, 1), Some(expected), "others full: {others_full}");
+    }
+}
+
+#[test]
 fn a_more_wanted_node_gets_the_lead_once_it_has_long_been_fit() {
     let mut group = led(&[1, 2, 0]);
     assert!(group.node(THIRD).replica.view().committed.index > LogIndex::ZERO);

@@ -7,6 +7,7 @@
 
 mod calls;
 mod group;
+mod keeping;
 mod notices;
 mod status;
 mod wakeup;
@@ -35,6 +36,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use self::calls::{Call, Calls};
+use self::keeping::Keeping;
 pub use self::status::disk_name;
 use self::wakeup::{Driven, Wakeup};
 use crate::admin::{Phase, Shared};
@@ -76,6 +78,7 @@ pub struct Driver {
     streams: Cell<usize>,
     /// When the costlier gauges were last brought up to date.
     measured: Cell<Instant>,
+    keeping: RefCell<Keeping>,
     /// Damage that readers have met, each once.
     damage: RefCell<Vec<String>>,
     watch: Option<Box<dyn Watch>>,
@@ -157,6 +160,7 @@ impl Driver {
             stopping: watch::Sender::new(false),
             streams: Cell::new(0),
             measured: Cell::default(),
+            keeping: RefCell::default(),
             damage: RefCell::default(),
             watch: None,
         }

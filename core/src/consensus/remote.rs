@@ -72,6 +72,17 @@ recorded!(struct Remote {
     reading, blocked_ticks, idle_replies, silent_ticks, round, fit, quorum_rtt_nanos, better_ticks,
 });
 
+/// How far a follower is, as its leader knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerProgress {
+    /// The last entry on its disk.
+    pub durable: LogIndex,
+    /// The last entry that it knows to be committed.
+    pub committed: LogIndex,
+    /// Whether its disk takes more, as far as it has said anything of that.
+    pub fit: bool,
+}
+
 impl Remote {
     /// At the beginning of a reign: it most likely has all that its leader has.
     ///
@@ -99,9 +110,15 @@ impl Remote {
         }
     }
 
-    /// Whether it has said anything in this reign.
-    pub(crate) fn has_answered(&self) -> bool {
-        self.round > Round::ZERO || self.durable > LogIndex::ZERO
+    /// How far it is, once it has said anything in this reign.
+    pub(crate) fn told(&self) -> Option<PeerProgress> {
+        let of_its_disk = self.round > Round::ZERO;
+        let progress = PeerProgress {
+            durable: self.durable,
+            committed: self.committed,
+            fit: self.fit || !of_its_disk,
+        };
+        (of_its_disk || self.durable > LogIndex::ZERO).then_some(progress)
     }
 
     /// The last entry on its disk, as far as it has said so in this reign.

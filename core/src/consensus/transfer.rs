@@ -104,6 +104,11 @@ impl Consensus {
         best.is_some()
     }
 
+    /// Whether there is a node that could lead in this one's place.
+    pub(crate) fn has_heir(&self) -> bool {
+        self.candidate(|_| true).is_some()
+    }
+
     fn begin_transfer(&mut self, to: NodeId, request: Option<RequestId>, effects: &mut Effects) {
         let ticks_left = self.timing.election_ticks_min;
         let Role::Leader(reign) = &mut self.role else { return };

@@ -42,7 +42,9 @@ impl Running {
         }
         validate::validate(&self.limits, proposal)?;
         if self.consensus.disk.is_full() {
-            return Err(Rejection::DiskFull);
+            // Another is about to take over: the client shall ask again rather than give up.
+            let passes = self.consensus.has_heir();
+            return Err(if passes { Rejection::NotReady } else { Rejection::DiskFull });
         }
         let appends = self.pending_appends();
         let bytes = self.tail.pending_bytes() + self.waiting.bytes() + proposal_bytes(proposal);

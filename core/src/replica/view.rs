@@ -1,7 +1,7 @@
 //! What a replica is and knows, for people, metrics and checkers to look at.
 
-use crate::consensus::{Consensus, Role};
-use crate::id::{Epoch, LogIndex, NodeId};
+use crate::consensus::{Consensus, PeerProgress, Role};
+use crate::id::{Epoch, NodeId};
 use crate::log::entry::LogEnd;
 use crate::log::tail::Tail;
 use crate::message::Tip;
@@ -91,9 +91,8 @@ pub struct PeerView {
     pub heard: Option<Instant>,
     /// How long a round trip takes, in nanoseconds, where that was measured.
     pub rtt_nanos: Option<u64>,
-    /// Where this node leads: the last entry on that one's disk, and the last that it knows to be
-    /// committed, as far as it has said.
-    pub progress: Option<(LogIndex, LogIndex)>,
+    /// Where this node leads: how far that one is, as far as it has said.
+    pub progress: Option<PeerProgress>,
 }
 
 impl PeerView {

@@ -90,6 +90,8 @@ pub struct MemberStatus {
     pub last_contact_ms: Option<u64>,
     /// Whether it answers.
     pub reachable: bool,
+    /// Whether it has what was committed a while ago, and can store more; true where nobody knows.
+    pub keeps_up: bool,
     /// How its disk is, in a word or a sentence.
     pub disk: String,
 }

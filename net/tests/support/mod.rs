@@ -208,6 +208,7 @@ fn group_status() -> GroupStatus {
         rtt_us: Some(410),
         last_contact_ms: None,
         reachable: true,
+        keeps_up: true,
         disk: "ok".into(),
     };
     GroupStatus {

@@ -56,6 +56,7 @@ impl Driver {
             rtt_us: None,
             last_contact_ms: None,
             reachable: true,
+            keeps_up: !engine.disk_full(),
             disk,
         };
         let members = self.identity.members.iter().map(|member| {
@@ -84,19 +85,19 @@ impl Driver {
         let now = self.now().monotonic.nanos();
         let since = |heard: Instant| now.saturating_sub(heard.nanos()) / 1_000_000;
         let last_contact_ms = peer.heard.map(since);
-        let (durable, committed) = peer.progress.unwrap_or_default();
         let reachable = peer.up
             && last_contact_ms.is_some_and(|ms| ms < self.reachable_ms(view))
             // A new leader doesn't know yet who has gone together with the old one.
             && (!view.role.leads() || peer.progress.is_some());
         MemberSight {
             role: if view.leader == Some(peer.node) { Role::Leader } else { Role::Follower },
-            durable: durable.get(),
-            committed: committed.get(),
+            durable: peer.progress.map_or(0, |it| it.durable.get()),
+            committed: peer.progress.map_or(0, |it| it.committed.get()),
             known: peer.progress.is_some(),
             rtt_us: peer.rtt_nanos.filter(|_| reachable).map(|nanos| nanos / 1000),
             last_contact_ms,
             reachable,
+            keeps_up: self.keeping.borrow().keeps_up(peer),
             disk: "",
         }
     }
@@ -120,6 +121,7 @@ impl Driver {
             rtt_us: sight.rtt_us,
             last_contact_ms: sight.last_contact_ms,
             reachable: sight.reachable,
+            keeps_up: sight.keeps_up,
             disk: sight.disk.to_owned(),
         }
     }
@@ -212,6 +214,8 @@ impl Driver {
             return;
         }
         self.measured.set(now.monotonic);
+        let committed = view.role.leads().then_some(view.committed.index);
+        self.keeping.borrow_mut().look(committed, engine.peers());
         let extent = engine.index().extent();
         metrics.index_runs.set(extent.runs as u64);
         metrics.index_covered.set(extent.covered.get());
@@ -235,6 +239,7 @@ struct MemberSight<'a> {
     rtt_us: Option<u64>,
     last_contact_ms: Option<u64>,
     reachable: bool,
+    keeps_up: bool,
     disk: &'a str,
 }
 
@@ -249,16 +254,17 @@ const fn role_of(role: RoleView) -> Role {
 /// How many more members, or whole zones, can be lost before appends are no longer taken.
 fn tolerates(members: &[MemberStatus], has_leader: bool) -> Tolerates {
     let majority = members.len() / 2 + 1;
-    let reachable: Vec<_> = members.iter().filter(|member| member.reachable).collect();
-    let nodes = reachable.len().saturating_sub(majority);
+    let sound = |member: &&MemberStatus| member.reachable && member.keeps_up;
+    let sound: Vec<_> = members.iter().filter(sound).collect();
+    let nodes = sound.len().saturating_sub(majority);
     let mut in_zones = std::collections::BTreeMap::<&str, usize>::new();
-    for member in &reachable {
+    for member in &sound {
         *in_zones.entry(&member.zone).or_default() += 1;
     }
     // The fullest zones go first.
     let mut sizes: Vec<usize> = in_zones.into_values().collect();
     sizes.sort_unstable_by(|a, b| b.cmp(a));
-    let mut left = reachable.len();
+    let mut left = sound.len();
     let lost = sizes.iter().take_while(|size| {
         left -= **size;
         left >= majority

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 /// How a group is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
-    /// All members are there.
+    /// All members are there, and keep up.
     Healthy,
-    /// One is missing; another may go, too.
+    /// One is missing or behind; another may go, too.
     Degraded,
     /// All is well, but no further member may go.
     AtRisk,
@@ -26,7 +26,7 @@ impl Verdict {
                 false
             }
         };
-        let all_there = group.members.iter().all(|member| member.reachable);
+        let all_there = group.members.iter().all(|it| it.reachable && it.keeps_up);
         match (takes_appends, all_there) {
             (false, _) => Self::Unavailable,
             (true, true) => Self::Healthy,
@@ -50,17 +50,25 @@ pub(super) fn headline(status: &NodeStatus) -> String {
     let group = &status.replication;
     let mut parts = vec![Verdict::of(status).word().to_owned()];
     parts.push(tolerance(group));
-    let missing: Vec<_> =
-        group.members.iter().filter(|it| !it.reachable).map(|it| it.name.as_str()).collect();
-    if !missing.is_empty() {
-        parts.push(format!("{} not reached", missing.join(", ")));
-    }
+    parts.extend(named(group, "not reached", |it| !it.reachable));
+    parts.extend(named(group, "can't keep up", |it| it.reachable && !it.keeps_up));
     parts.push(leader(group));
     parts.push(format!("epoch {}", status.epoch));
     if group.commit_p99_us > 0 {
         parts.push(format!("commit p99 {:.1} ms", group.commit_p99_us as f64 / 1000.0));
     }
     parts.join(" · ")
+}
+
+/// The names of some members, and what is to be said of them.
+fn named(
+    group: &GroupStatus,
+    what: &str,
+    is_one: impl Fn(&MemberStatus) -> bool,
+) -> Option<String> {
+    let names: Vec<_> =
+        group.members.iter().filter(|it| is_one(it)).map(|it| it.name.as_str()).collect();
+    (!names.is_empty()).then(|| format!("{} {what}", names.join(", ")))
 }
 
 fn tolerance(group: &GroupStatus) -> String {
@@ -172,6 +180,7 @@ pub(super) fn object(status: &NodeStatus) -> Value {
             "rtt_us": member.rtt_us,
             "last_contact_ms": member.last_contact_ms,
             "reachable": member.reachable,
+            "keeps_up": member.keeps_up,
         })
     });
     json!({
@@ -202,19 +211,24 @@ mod tests {
             rtt_us: (node > 1).then_some(120),
             last_contact_ms: (node > 1).then_some(20),
             reachable,
+            keeps_up: true,
             disk: String::new(),
         }
     }
 
     fn check(reachable: [bool; 3], leader: Option<u64>, expected: &str) {
+        let members = (1..=3).map(|node| member(node, reachable[node as usize - 1]));
+        check_members(members.collect(), leader, expected);
+    }
+
+    fn check_members(members: Vec<MemberStatus>, leader: Option<u64>, expected: &str) {
         let mut status = status();
-        let there = reachable.iter().filter(|it| **it).count() as u32;
+        let there = members.iter().filter(|it| it.reachable && it.keeps_up).count() as u32;
         status.replication.voters = 3;
         status.replication.leader = leader;
         status.replication.tolerates.nodes = there.saturating_sub(2);
         status.replication.tolerates.zones = there.saturating_sub(2);
-        status.replication.members =
-            (1..=3).map(|node| member(node, reachable[node as usize - 1])).collect();
+        status.replication.members = members;
         assert_eq!(headline(&status), expected);
     }
 
@@ -236,6 +250,13 @@ mod tests {
             [true, false, false],
             None,
             "UNAVAILABLE · tolerates no further loss · n2, n3 not reached · no leader · epoch 3 · \
+             commit p99 0.9 ms",
+        );
+        let behind = MemberStatus { keeps_up: false, ..member(3, true) };
+        check_members(
+            vec![member(1, true), member(2, true), behind],
+            Some(1),
+            "AT RISK · tolerates no further loss · n3 can't keep up · leader n1 (z1) · epoch 3 · \
              commit p99 0.9 ms",
         );
     }
