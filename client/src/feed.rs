@@ -75,6 +75,14 @@ impl Drop for Subscribed {
     }
 }
 
+/// What an open stream waits for, and what is watched over meanwhile.
+enum Waiting {
+    /// A frame that is due.
+    Answer { _counted: Awaiting },
+    /// Whatever happens next: the stream may be silent for as long as it likes.
+    News { _counted: Subscribed },
+}
+
 /// The frames of one read or subscription.
 pub(crate) struct Feed {
     handle: Arc<Handle>,
@@ -82,14 +90,11 @@ pub(crate) struct Feed {
     phase: Phase,
     /// The link of the node that it was last opened on.
     link: Option<usize>,
-    awaiting: Option<Awaiting>,
-    subscribed: Option<Subscribed>,
+    waiting: Option<Waiting>,
     backoff: Duration,
     deadline: Duration,
     /// When to give up, while something is awaited.
     give_up: Option<Instant>,
-    /// The stream may be silent for as long as it likes.
-    settled: bool,
     timer: Pin<Box<Sleep>>,
 }
 
@@ -101,12 +106,10 @@ impl Feed {
             served,
             phase: Phase::Closed,
             link: None,
-            awaiting: None,
-            subscribed: None,
+            waiting: None,
             backoff: BACKOFF_MIN,
             deadline,
             give_up: None,
-            settled: false,
             timer,
         }
     }
@@ -138,7 +141,8 @@ impl Feed {
                 Phase::Opening(opening) => match opening.as_mut().poll(cx) {
                     Poll::Ready(Ok((link, receiver))) => {
                         self.link = Some(link);
-                        self.awaiting = Some(Awaiting::new(self.handle.clone()));
+                        let counted = Awaiting::new(self.handle.clone());
+                        self.waiting = Some(Waiting::Answer { _counted: counted });
                         self.phase = Phase::Open(receiver);
                     }
                     Poll::Ready(Err(_)) => self.pause(),
@@ -153,7 +157,7 @@ impl Feed {
                     Poll::Ready(Err(ReceiveError::Wire(error))) => {
                         return Poll::Ready(Err(FeedError::Wire(error)));
                     }
-                    Poll::Pending if self.settled => return Poll::Pending,
+                    Poll::Pending if self.is_settled() => return Poll::Pending,
                     Poll::Pending => return self.poll_deadline(cx),
                 },
             }
@@ -162,9 +166,7 @@ impl Feed {
 
     /// Opens the stream again in a moment: it was lost, or the node could not serve it.
     fn pause(&mut self) {
-        self.settled = false;
-        self.awaiting = None;
-        self.subscribed = None;
+        self.waiting = None;
         self.phase = Phase::Paused(Instant::now() + self.backoff);
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
     }
@@ -182,8 +184,7 @@ impl Feed {
     /// The stream is over; nothing more is awaited.
     pub(crate) fn close(&mut self) {
         self.phase = Phase::Closed;
-        self.awaiting = None;
-        self.subscribed = None;
+        self.waiting = None;
     }
 
     /// The stream does what it should: a later loss is not the continuation of an earlier one.
@@ -193,18 +194,17 @@ impl Feed {
 
     /// From now on, and until it is opened again, the stream may be silent.
     pub(crate) fn settle(&mut self) {
-        self.settled = true;
-        self.awaiting = None;
-        self.subscribed = self.link.map(|link| Subscribed::new(self.handle.clone(), link));
+        let link = self.link.expect("the stream is open");
+        let counted = Subscribed::new(self.handle.clone(), link);
+        self.waiting = Some(Waiting::News { _counted: counted });
     }
 
     /// Whether it was settled since it was last opened.
     pub(crate) fn is_settled(&self) -> bool {
-        self.settled
+        matches!(self.waiting, Some(Waiting::News { .. }))
     }
 
     fn open(&mut self, request: &Request<'_>) {
-        self.settled = false;
         let mut bytes = Vec::new();
         request.encode(&mut bytes);
         let (handle, served) = (self.handle.clone(), self.served);
@@ -228,8 +228,7 @@ impl Feed {
         let give_up = self.give_up();
         ready!(self.poll_until(cx, give_up));
         self.give_up = None;
-        self.awaiting = None;
-        self.subscribed = None;
+        self.waiting = None;
         let phase = std::mem::replace(&mut self.phase, Phase::Closed);
         Poll::Ready(Err(match (phase, self.handle.session.last_error()) {
             (Phase::Closed | Phase::Paused(_) | Phase::Opening(_), Some(error)) => {

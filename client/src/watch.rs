@@ -123,8 +123,11 @@ impl State {
         self.is_owed()
             || self.calls.any_waiting()
             || !self.readers.is_empty()
-            || self.links.all.iter().any(|link| link.asked.is_some())
-            || self.links.all.iter().any(|link| link.strands_since().is_some())
+            || self
+                .links
+                .all
+                .iter()
+                .any(|link| link.asked.is_some() || link.strands_since().is_some())
     }
 
     /// Whether a node owes an answer.

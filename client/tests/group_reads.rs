@@ -10,7 +10,7 @@ use quorate_client::{
 use quorate_net::Frame;
 use quorate_net::wire::{ErrorCode, Read, Reply, Request};
 use support::group::Group;
-use support::{batch, events, pass};
+use support::{Stream, batch, events, pass};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -57,6 +57,18 @@ fn subscribe(client: &Client) -> mpsc::UnboundedReceiver<String> {
         }
     });
     happened
+}
+
+/// A subscription that the first node serves, and that has given one event.
+async fn standing(group: &mut Group, client: &Client) -> (Stream, mpsc::UnboundedReceiver<String>) {
+    let mut happened = subscribe(client);
+    let (mut stream, _) = group.opened(1).await;
+    stream.reply(&Reply::Confirmed { after: None }).await;
+    stream.reply(&events(&batch(0..1))).await;
+    for expected in ["Confirmed { after: None }", "0"] {
+        assert_eq!(happened.recv().await.unwrap(), expected);
+    }
+    (stream, happened)
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,13 +161,7 @@ async fn a_subscription_stays_with_a_node_that_is_alive_and_leaves_one_that_is_n
 async fn a_subscription_leaves_a_node_that_the_group_goes_on_without() {
     let mut group = Group::start();
     let client = group.client().await;
-    let mut happened = subscribe(&client);
-    let (mut first, _) = group.opened(1).await;
-    first.reply(&Reply::Confirmed { after: None }).await;
-    first.reply(&events(&batch(0..1))).await;
-    for expected in ["Confirmed { after: None }", "0"] {
-        assert_eq!(happened.recv().await.unwrap(), expected);
-    }
+    let (mut first, mut happened) = standing(&mut group, &client).await;
     // While nobody leads no node is better than another, nor for a moment after an election.
     for node in 1..=3 {
         group.tell(node, None);
@@ -185,13 +191,7 @@ async fn a_subscription_leaves_a_node_that_the_group_goes_on_without() {
 async fn a_subscription_on_a_killed_leader_is_moved_as_soon_as_another_is_elected() {
     let mut group = Group::start();
     let client = group.client().await;
-    let mut happened = subscribe(&client);
-    let (mut first, _) = group.opened(1).await;
-    first.reply(&Reply::Confirmed { after: None }).await;
-    first.reply(&events(&batch(0..1))).await;
-    for expected in ["Confirmed { after: None }", "0"] {
-        assert_eq!(happened.recv().await.unwrap(), expected);
-    }
+    let (_first, mut happened) = standing(&mut group, &client).await;
     pass(Duration::from_secs(60)).await;
     group.cut_off(1, true);
     group.elect(3, 2);

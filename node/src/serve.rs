@@ -248,10 +248,10 @@ fn identity(config: &Config, folder: &DataFolder, logger: &Logger) -> Result<Ide
 /// Warns where the node tells others of an address that its certificate is not for. They reach it
 /// under other addresses as long as they know of one, and no longer.
 fn check_advertised(config: &Config, address: SocketAddr, identity: &Identity, logger: Logger) {
-    let advertised = config.advertised(address);
     if config.certs.is_none() || config.voters() == 1 {
         return;
     }
+    let advertised = config.advertised(address);
     if let Err(error) = identity.check_host(host_of(&advertised)) {
         let sentence = "others are told of an address that they can't trust: name another with \
                         --advertise, or issue a certificate for it";
