@@ -103,7 +103,7 @@ pub use quorate_core::id::{EventId, Position, Revision};
 pub use quorate_core::request::{Appended, Bound, Consistency, Expected, Rejection};
 pub use quorate_core::time::Created;
 pub use quorate_net::wire::{
-    ClientLimits, Direction, ErrorCode, Filter, GroupStatus, MemberStatus, NodeStatus, ReadFrom,
-    Role, Serving, SubscribeFrom, Target, Tolerates,
+    ClientLimits, Direction, ErrorCode, Filter, GroupStatus, MemberProgress, MemberStatus,
+    NodeStatus, ReadFrom, Role, Serving, SubscribeFrom, Target, Tolerates,
 };
 pub use quorate_net::{Trust, TrustError};

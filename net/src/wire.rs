@@ -36,7 +36,9 @@ pub use group::{LeaderHint, MemberAddress};
 pub use read::{Direction, Filter, Read, ReadFrom, Subscribe, SubscribeFrom, Target};
 pub use reply::{ErrorCode, Reply, Welcome, encode_events_head};
 pub use request::{Append, Delete, Request};
-pub use status::{Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates};
+pub use status::{
+    Detail, GroupStatus, MemberProgress, MemberStatus, NodeStatus, Role, Serving, Tolerates,
+};
 
 /// The application protocol that TLS negotiates: another version of the messages gets another name.
 pub const ALPN: &[u8] = b"quorate/1";

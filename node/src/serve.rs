@@ -30,7 +30,7 @@ pub use self::data::FolderMismatch;
 pub use self::machine::{Machine, run};
 
 /// How often a node looks for renewed certificates.
-const RENEWAL_LOOK: Duration = Duration::from_secs(5);
+pub(crate) const RENEWAL_LOOK: Duration = Duration::from_secs(5);
 
 /// Why a node did not start, or did not go on.
 #[derive(Debug, thiserror::Error)]

@@ -255,7 +255,7 @@ impl Nodes {
 fn is_whole(status: &NodeStatus) -> bool {
     let group = &status.replication;
     let whole = |member: &quorate_client::MemberStatus| {
-        member.reachable && member.lag_events <= LAG_EVENTS_MAX
+        member.reachable && member.progress.is_some_and(|it| it.lag_events <= LAG_EVENTS_MAX)
     };
     group.leader == Some(status.node)
         && group.members.len() == COUNT

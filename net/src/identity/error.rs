@@ -148,10 +148,11 @@ pub enum IdentityError {
     },
     /// The certificate is another node's, or no node's.
     #[error(
-        "the certificate in {} is for {}, not for node {wanted}: issue one that is, with `{}`",
+        "the certificate in {} is for {}, not for node {wanted}: give the folder of {wanted}'s own, \
+         or issue it one with `{}`",
         path.display(),
         found.as_ref().map_or_else(|| "no named node".to_owned(), |found| format!("node {found}")),
-        issue_command(Some(wanted), hosts, folder(path))
+        issue_command(Some(wanted), hosts, Path::new(wanted))
     )]
     OtherNode {
         /// Which file.

@@ -65,6 +65,17 @@ pub struct Tolerates {
     pub zones: u32,
 }
 
+/// How far a member is.
+#[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberProgress {
+    /// Index of the last entry on its disk.
+    pub durable_index: u64,
+    /// Index of the last entry that it knows to be committed.
+    pub committed_index: u64,
+    /// Events that it lacks.
+    pub lag_events: u64,
+}
+
 /// A member of the group, as the node that tells sees it.
 #[derive(Archive, Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct MemberStatus {
@@ -78,12 +89,8 @@ pub struct MemberStatus {
     pub address: String,
     /// What it is.
     pub role: Role,
-    /// Index of the last entry on its disk.
-    pub durable_index: u64,
-    /// Index of the last entry that it knows to be committed.
-    pub committed_index: u64,
-    /// Events that it lacks.
-    pub lag_events: u64,
+    /// How far it is; the leader alone is told, and only by those that it has heard in its epoch.
+    pub progress: Option<MemberProgress>,
     /// The time to it and back.
     pub rtt_us: Option<u64>,
     /// Since it was last heard of.

@@ -10,8 +10,8 @@ use quorate_core::time::Created;
 use quorate_net::event_frames::checksum;
 use quorate_net::wire::{
     Append, CallId, ClientLimits, Delete, Detail, Direction, ErrorCode, Filter, GroupStatus,
-    LeaderHint, MemberAddress, MemberStatus, NodeStatus, Read, ReadFrom, Reply, Request, Role,
-    Serving, Subscribe, SubscribeFrom, Target, Tolerates, Welcome,
+    LeaderHint, MemberAddress, MemberProgress, MemberStatus, NodeStatus, Read, ReadFrom, Reply,
+    Request, Role, Serving, Subscribe, SubscribeFrom, Target, Tolerates, Welcome,
 };
 
 /// One event for the stream `flights`, unstamped.
@@ -202,9 +202,7 @@ fn group_status() -> GroupStatus {
         zone: "b".into(),
         address: "127.0.0.1:2114".into(),
         role: Role::Leader,
-        durable_index: 18,
-        committed_index: 17,
-        lag_events: 0,
+        progress: Some(MemberProgress { durable_index: 18, committed_index: 17, lag_events: 0 }),
         rtt_us: Some(410),
         last_contact_ms: None,
         reachable: true,

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::output::{Output, count};
 use crate::rfc3339::Rfc3339;
+use crate::serve::RENEWAL_LOOK;
 
 const SECONDS_PER_DAY: u64 = 24 * 3600;
 
@@ -173,10 +174,17 @@ fn issue(
     );
     if let Some(replaced) = &issued.replaced {
         let until = date(replaced.expires());
+        // What has just changed is taken at the next look, for it may be half of a pair.
+        let taken_up = 2 * RENEWAL_LOOK.as_secs();
         text.push_str(&format!(
             "\nit replaces the one that was valid until {until}; a running node takes it up by \
-             itself"
+             itself within {taken_up} seconds"
         ));
+        let is_lost = |host: &&String| !certificate.hosts().contains(host);
+        let lost: Vec<_> = replaced.hosts().iter().filter(is_lost).map(String::as_str).collect();
+        if !lost.is_empty() {
+            text.push_str(&format!("\nit is not for {} any more", lost.join(", ")));
+        }
     }
     if issued.authority_changed {
         text.push_str(
@@ -228,6 +236,7 @@ fn shown(found: &Inspection, now: SystemTime) -> String {
     let hosts = certificate.hosts().join(", ");
     let issuer = match &found.issuer {
         Some(issuer) => format!("{}, fingerprint {}", issuer.subject(), issuer.fingerprint()),
+        None if certificate.issuer() == certificate.subject() => "itself: an authority".to_owned(),
         None => format!("{}, which is not beside it as ca.pem", certificate.issuer()),
     };
     let state = match days_left(certificate, now) {

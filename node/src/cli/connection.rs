@@ -112,6 +112,9 @@ fn connect_failure(error: &ConnectError) -> Failure {
     match error {
         ConnectError::NoAnswer { .. } | ConnectError::NoNode { .. } => failure
             .hint("Start a node with `quorate serve`, or say with --uri where one is running."),
+        ConnectError::NoLeader { .. } => failure.hint(
+            "`quorate status` says which nodes are away; `quorate read --committed` needs no leader.",
+        ),
         _ => failure,
     }
 }

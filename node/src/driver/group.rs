@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use quorate_core::id::{NodeId, RequestId};
+use quorate_core::id::{LogIndex, NodeId, RequestId};
 use quorate_core::log::entry::LogEnd;
 use quorate_core::request::TransferError;
 use quorate_core::time::Now;
@@ -180,8 +180,8 @@ impl Driver {
 }
 
 /// Events that a follower lacks, as far as its leader can tell: by the share of entries.
-pub(super) fn lag_events(committed: &LogEnd, follower_index: u64) -> u64 {
-    let behind = committed.index.get().saturating_sub(follower_index);
+pub(super) fn lag_events(committed: &LogEnd, follower: LogIndex) -> u64 {
+    let behind = committed.index.get().saturating_sub(follower.get());
     // Entries hold different numbers of events; the mean is near enough for people.
     behind.saturating_mul(committed.events) / committed.index.get().max(1)
 }

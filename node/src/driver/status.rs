@@ -1,9 +1,11 @@
 //! How the node is: what `quorate status` shows, and what the metrics' gauges say.
 
-use quorate_net::wire::{Detail, GroupStatus, MemberStatus, NodeStatus, Role, Serving, Tolerates};
+use quorate_net::wire::{
+    Detail, GroupStatus, MemberProgress, MemberStatus, NodeStatus, Role, Serving, Tolerates,
+};
 use quorate_storage::disk::DiskKind;
 
-use quorate_core::id::NodeId;
+use quorate_core::id::{LogIndex, NodeId};
 use quorate_core::member::Member;
 use quorate_core::time::{Instant, Now};
 use quorate_core::{PeerView, RoleView, View};
@@ -50,9 +52,7 @@ impl Driver {
         let view = engine.view();
         let own = MemberSight {
             role: role_of(view.role),
-            durable: view.durable.index.get(),
-            committed: view.committed.index.get(),
-            known: true,
+            progress: Some((view.durable.index, view.committed.index)),
             rtt_us: None,
             last_contact_ms: None,
             reachable: true,
@@ -91,9 +91,7 @@ impl Driver {
             && (!view.role.leads() || peer.progress.is_some());
         MemberSight {
             role: if view.leader == Some(peer.node) { Role::Leader } else { Role::Follower },
-            durable: peer.progress.map_or(0, |it| it.durable.get()),
-            committed: peer.progress.map_or(0, |it| it.committed.get()),
-            known: peer.progress.is_some(),
+            progress: peer.progress.map(|it| (it.durable, it.committed)),
             rtt_us: peer.rtt_nanos.filter(|_| reachable).map(|nanos| nanos / 1000),
             last_contact_ms,
             reachable,
@@ -108,16 +106,18 @@ impl Driver {
     }
 
     fn member(&self, member: &Member, view: &View, sight: &MemberSight<'_>) -> MemberStatus {
-        let lag_events = if sight.known { lag_events(&view.committed, sight.durable) } else { 0 };
+        let progress = |(durable, committed): (LogIndex, LogIndex)| MemberProgress {
+            durable_index: durable.get(),
+            committed_index: committed.get(),
+            lag_events: lag_events(&view.committed, durable),
+        };
         MemberStatus {
             node: member.node.get(),
             name: member.name.to_string(),
             zone: member.zone.to_string(),
             address: self.links().address(member.node).unwrap_or_default(),
             role: if sight.reachable { sight.role } else { Role::Unknown },
-            durable_index: sight.durable,
-            committed_index: sight.committed,
-            lag_events,
+            progress: sight.progress.map(progress),
             rtt_us: sight.rtt_us,
             last_contact_ms: sight.last_contact_ms,
             reachable: sight.reachable,
@@ -232,10 +232,8 @@ impl Driver {
 /// A member as one node sees it.
 struct MemberSight<'a> {
     role: Role,
-    durable: u64,
-    committed: u64,
-    /// Whether the numbers are more than zeros: only a leader is told them.
-    known: bool,
+    /// How far its disk is, and what it knows to be committed; only a leader is told.
+    progress: Option<(LogIndex, LogIndex)>,
     rtt_us: Option<u64>,
     last_contact_ms: Option<u64>,
     reachable: bool,

@@ -22,7 +22,8 @@ const DIAL_PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 /// It grows no longer.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// The pause where the other node was there, but it is no use to ask it again soon.
+/// The pause where the other node was there, but it is no use to ask it again soon: not before
+/// somebody else may be there.
 const PAUSE_REFUSED: Duration = Duration::from_secs(5);
 /// Another node may have this node's old address one day.
 const PAUSE_ONESELF: Duration = Duration::from_secs(60);
@@ -56,17 +57,22 @@ impl Peers {
             match ended {
                 Ended::Again => pause = PAUSE_FIRST,
                 Ended::Lost | Ended::Linked => {
-                    tokio::select! {
-                        biased;
-                        () = sleep(pause) => {}
-                        () = self.nudge.notified() => {}
-                    }
+                    self.rest(pause).await;
                     pause = PAUSE_MAX.min(pause * 2);
                 }
                 Ended::NotOurs => sleep(PAUSE_MAX).await,
-                Ended::Refused => sleep(PAUSE_REFUSED).await,
+                Ended::Refused => self.rest(PAUSE_REFUSED).await,
                 Ended::Oneself => sleep(PAUSE_ONESELF).await,
             }
+        }
+    }
+
+    /// Waits for so long, or until somebody shows signs of life.
+    async fn rest(&self, pause: Duration) {
+        tokio::select! {
+            biased;
+            () = sleep(pause) => {}
+            () = self.nudge.notified() => {}
         }
     }
 

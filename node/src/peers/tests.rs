@@ -172,7 +172,9 @@ fn a_wiped_node_is_refused_and_says_why() {
         wiped.kill();
         let back = world.start(member("n2"));
         back.attach();
-        nodes[0].heard.wait_for("up 2").await;
+        let linked = nodes[0].heard.wait_for("up 2");
+        let soon = timeout(Duration::from_secs(1), linked).await;
+        assert!(soon.is_ok(), "the pause after a refusal is not waited for");
         nodes[1].heard.wait_for("up 2").await;
     });
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use indicatif::HumanCount;
-use quorate_client::{Client, EventData, NodeStatus, Outcome, ReadOptions};
+use quorate_client::{Client, EventData, MemberProgress, NodeStatus, Outcome, ReadOptions};
 use quorate_core::id::{EventId, Position};
 use quorate_core::request::Expected;
 use serde_json::{Value, json};
@@ -147,9 +147,9 @@ async fn wait_for_other(client: &Client, epoch: u64) -> Result<NodeStatus, Failu
 
 fn all_are_there(status: &NodeStatus) -> bool {
     let group = &status.replication;
-    let near = |durable: u64| durable + 64 >= status.committed_index;
+    let near = |it: MemberProgress| it.durable_index + 64 >= status.committed_index;
     group.leader == Some(status.node)
-        && group.members.iter().all(|it| it.reachable && near(it.durable_index))
+        && group.members.iter().all(|it| it.reachable && it.progress.is_some_and(near))
 }
 
 fn leader_of(status: &NodeStatus) -> Result<(usize, String), Failure> {

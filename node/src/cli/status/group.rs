@@ -1,8 +1,10 @@
 //! How a group is, in one line that says what matters, and a row for each node.
 
 use quorate_core::id::NodeId;
-use quorate_net::wire::{GroupStatus, MemberStatus, NodeStatus, Role, Serving};
+use quorate_net::wire::{GroupStatus, MemberProgress, MemberStatus, NodeStatus, Role, Serving};
 use serde_json::{Value, json};
+
+use crate::cli::output::count;
 
 /// How a group is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,11 +97,8 @@ fn leader(group: &GroupStatus) -> String {
 }
 
 /// A row for each member.
-///
-/// - `told_by_leader`: whether the leader itself has said it; others don't know how far members are
 pub(super) fn rows(status: &NodeStatus) -> String {
     let group = &status.replication;
-    let told_by_leader = group.leader == Some(status.node);
     let header = [
         "node",
         "role",
@@ -113,17 +112,16 @@ pub(super) fn rows(status: &NodeStatus) -> String {
     ];
     let mut table = vec![header.map(str::to_owned)];
     for member in &group.members {
-        table.push(row(status, member, told_by_leader));
+        table.push(row(status, member));
     }
     aligned(&table)
 }
 
-fn row(status: &NodeStatus, member: &MemberStatus, told_by_leader: bool) -> [String; 9] {
+fn row(status: &NodeStatus, member: &MemberStatus) -> [String; 9] {
     let own = member.node == status.node;
     let dash = || "-".to_owned();
-    let known = own || told_by_leader;
-    let number = |number: u64| if known { number.to_string() } else { dash() };
-    let lag = if known { format!("{} events", member.lag_events) } else { dash() };
+    let progress =
+        |show: fn(&MemberProgress) -> String| member.progress.as_ref().map_or_else(dash, show);
     let contact = match member.last_contact_ms {
         _ if own => "(this node)".to_owned(),
         Some(ms) => format!("{ms} ms ago"),
@@ -135,9 +133,9 @@ fn row(status: &NodeStatus, member: &MemberStatus, told_by_leader: bool) -> [Str
         member.name.clone(),
         role.to_owned(),
         member.zone.clone(),
-        number(member.durable_index),
-        number(member.committed_index),
-        lag,
+        progress(|it| it.durable_index.to_string()),
+        progress(|it| it.committed_index.to_string()),
+        progress(|it| count(it.lag_events, "event")),
         member.rtt_us.map_or_else(dash, |us| format!("{:.2} ms", us as f64 / 1000.0)),
         contact,
         member.address.clone(),
@@ -165,18 +163,16 @@ pub(super) fn object(status: &NodeStatus) -> Value {
         let member = group.members.iter().find(|member| member.node == node);
         member.map_or_else(|| node.to_string(), |member| member.name.clone())
     };
-    let told_by_leader = group.leader == Some(status.node);
     let members = group.members.iter().map(|member| {
-        // Others don't know how far members are.
-        let known = |number: u64| (told_by_leader || member.node == status.node).then_some(number);
+        let progress = member.progress.as_ref();
         json!({
             "node": member.name,
             "zone": member.zone,
             "role": member.role.name(),
             "address": member.address,
-            "durable": known(member.durable_index),
-            "committed": known(member.committed_index),
-            "lag_events": known(member.lag_events),
+            "durable": progress.map(|it| it.durable_index),
+            "committed": progress.map(|it| it.committed_index),
+            "lag_events": progress.map(|it| it.lag_events),
             "rtt_us": member.rtt_us,
             "last_contact_ms": member.last_contact_ms,
             "reachable": member.reachable,
@@ -205,9 +201,11 @@ mod tests {
             zone: format!("z{node}"),
             address: format!("127.0.0.1:211{node}"),
             role: if node == 1 { Role::Leader } else { Role::Follower },
-            durable_index: 40,
-            committed_index: 39,
-            lag_events: 0,
+            progress: Some(MemberProgress {
+                durable_index: 40,
+                committed_index: 39,
+                lag_events: 0,
+            }),
             rtt_us: (node > 1).then_some(120),
             last_contact_ms: (node > 1).then_some(20),
             reachable,
@@ -270,11 +268,14 @@ mod tests {
     #[test]
     fn each_member_has_a_row() {
         let mut status = status();
-        status.replication.members = vec![member(1, true), member(2, false)];
+        let unheard = MemberStatus { progress: None, rtt_us: None, ..member(3, false) };
+        status.replication.members = vec![member(1, true), member(2, false), unheard];
         let rows = rows(&status);
         let lines: Vec<_> = rows.lines().collect();
-        assert_eq!(lines.len(), 3);
+        assert_eq!(lines.len(), 4);
         assert!(lines[1].contains("leader") && lines[1].contains("(this node)"), "{}", lines[1]);
         assert!(lines[2].contains("not reached") && lines[2].contains("0.12 ms"), "{}", lines[2]);
+        let cells: Vec<_> = lines[3].split_whitespace().collect();
+        assert_eq!(cells[4..8], ["-"; 4], "what nobody knows is no number: {}", lines[3]);
     }
 }
