@@ -16,7 +16,7 @@ use quorate_core::time::Instant;
 use quorate_net::frame::HEADER_BYTES;
 use quorate_net::wire::peer::{
     ENTRIES_MAX, ENTRY_HEADER_BYTES, Founding, Lane, NUMBER_MAX, PROTOCOL_VERSION, PeerHello,
-    PeerKind, PeerMessage, encode_append, encode_append_head, encode_message,
+    PeerKind, PeerMessage, encode_append, encode_append_head, encode_fetched_head, encode_message,
     entries_payload_bytes_max, push_entry,
 };
 use quorate_net::wire::{Kind, Reply, Request};
@@ -154,13 +154,19 @@ fn all() -> Vec<(String, PeerMessage<'static>)> {
         ("refused".to_owned(), PeerMessage::Refused { message: refusal }),
         ("append_entries".to_owned(), append(18, entries())),
     ];
+    let (group, index) = (group(), LogIndex::from_wire(18));
+    let entry = entries().pop();
+    let nothing = PeerMessage::Fetched { group, index, entry: None };
+    all.push(("fetch".to_owned(), PeerMessage::Fetch { group, index }));
+    all.push(("fetched".to_owned(), PeerMessage::Fetched { group, index, entry }));
+    all.push(("fetched_nothing".to_owned(), nothing));
     let lanes = [("control", Lane::Control), ("replication", Lane::Replication)];
     for (name, lane) in lanes.into_iter().chain([("bulk", Lane::Bulk)]) {
         all.push((format!("lane_{name}"), PeerMessage::LaneHello { lane }));
     }
     for (name, message) in messages() {
         let entries = Vec::new();
-        all.push((name.to_owned(), PeerMessage::Consensus { group: group(), message, entries }));
+        all.push((name.to_owned(), PeerMessage::Consensus { group, message, entries }));
     }
     all
 }
@@ -208,6 +214,25 @@ fn messages_without_entries_are_small_and_of_one_size() {
         let fixed = matches!(message, Message::Append { .. }) || out.len() == HEADER_BYTES + 105;
         assert!(fixed, "{name} has {} bytes", out.len());
     }
+}
+
+#[test]
+fn an_answer_has_the_entry_that_was_asked_for_or_none() {
+    let (index, entry) = (LogIndex::from_wire(17), entries().pop());
+    let other = encoded(&PeerMessage::Fetched { group: group(), index, entry });
+    let malformed = |kind| Err(WireError::Body { kind: Kind::Peer(kind) });
+    let frame = read_one(&other);
+    assert_eq!(PeerMessage::decode(&frame), malformed(PeerKind::Fetched));
+    let index = LogIndex::ZERO;
+    let frame = read_one(&encoded(&PeerMessage::Fetch { group: group(), index }));
+    assert_eq!(PeerMessage::decode(&frame), malformed(PeerKind::Fetch));
+    let (mut head, mut payload) = (Vec::new(), Vec::new());
+    let [(header, body), _] = entries()[..] else { unreachable!() };
+    push_entry(&mut payload, &header, body);
+    payload.push(0);
+    encode_fetched_head(&mut head, group(), header.index, &payload);
+    let frame = read_one(&[head, payload].concat());
+    assert_eq!(PeerMessage::decode(&frame), malformed(PeerKind::Fetched), "nothing is behind it");
 }
 
 #[test]

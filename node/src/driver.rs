@@ -6,6 +6,7 @@
 //! follows gathers them into one entry, submits once, and wakes each session once.
 
 mod calls;
+mod damage;
 mod group;
 mod keeping;
 mod notices;
@@ -36,6 +37,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
 
 use self::calls::{Call, Calls};
+use self::damage::Damages;
 use self::keeping::Keeping;
 pub use self::status::disk_name;
 use self::wakeup::{Driven, Wakeup};
@@ -48,8 +50,6 @@ use crate::logger::{Fields, Logger, wall_clock};
 use crate::peers::Links;
 use crate::watch;
 
-/// Damage beyond this is counted, but not told apart.
-const DAMAGE_MAX: usize = 32;
 /// How often a stopping node looks whether all is done.
 const STOP_POLL: Duration = Duration::from_millis(5);
 /// So often the tasks that are ready run before the disk is begun, where frames were sent: first
@@ -80,7 +80,7 @@ pub struct Driver {
     measured: Cell<Instant>,
     keeping: RefCell<Keeping>,
     /// Damage that readers have met, each once.
-    damage: RefCell<Vec<String>>,
+    damage: watch::Sender<Damages>,
     watch: Option<Box<dyn Watch>>,
 }
 
@@ -161,7 +161,7 @@ impl Driver {
             streams: Cell::new(0),
             measured: Cell::default(),
             keeping: RefCell::default(),
-            damage: RefCell::default(),
+            damage: watch::Sender::default(),
             watch: None,
         }
     }
@@ -311,7 +311,13 @@ impl Driver {
             metrics.log_write.record(took);
         }
         for damage in output.damage.drain(..) {
-            self.read_failed(&damage);
+            self.note_damage(&damage);
+        }
+        for sound in output.sound.drain(..) {
+            self.note_sound(&sound);
+        }
+        for mended in output.mended.drain(..) {
+            self.note_mended(&mended);
         }
         for notice in output.notices.drain(..) {
             self.notice(notice);
@@ -424,13 +430,9 @@ impl Driver {
 
     /// A read has met damage or a failing disk: what its client is to be told.
     pub(crate) fn read_failed(&self, error: &ReadError) -> ErrorCode {
-        let mut damage = self.damage.borrow_mut();
-        let message = error.to_string();
-        if damage.len() < DAMAGE_MAX && !damage.contains(&message) {
-            self.shared.metrics.corruptions.add(1);
-            self.logger.error("read-failed", "stored data can't be read", &[("reason", &message)]);
-            damage.push(message);
-        }
+        self.note_damage(error);
+        self.engine.borrow_mut().suspect(error);
+        self.wakeup.want();
         match error {
             ReadError::Log(log::ReadError::Disk(_)) | ReadError::Index(IndexError::Disk(_)) => {
                 ErrorCode::Internal

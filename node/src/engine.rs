@@ -6,12 +6,14 @@
 //! The node drives it from tokio, the tests and the simulator from a loop over a simulated disk.
 
 mod load;
+mod mending;
 mod open;
 mod outgoing;
 mod tasks;
 
 use std::collections::VecDeque;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,23 +28,31 @@ use quorate_core::notice::Notice;
 use quorate_core::request::{Consistency, Outcome, Proposal, Rejection, TransferError};
 use quorate_core::time::{Instant, Now};
 use quorate_core::{PeerView, View};
+use quorate_net::wire::peer::PeerMessage;
 use quorate_net::{Frame, WireError};
 use quorate_storage::disk::DiskError;
 use quorate_storage::index::{self, Index, IndexError};
 use quorate_storage::io::Io;
-use quorate_storage::log::{self, Log, LogFault, Scrub, ScrubProgress, Written};
+use quorate_storage::log::{
+    self, Found, Log, LogFault, MendError, Part, Scrub, ScrubProgress, Written,
+};
 use quorate_storage::read::{ReadError, StoreReader};
 use quorate_storage::superblock::Superblock;
 
 use self::load::Loaded;
+use self::mending::Mending;
 use self::outgoing::Encoder;
 use self::tasks::Tasks;
 use crate::logger::Logger;
 use crate::recorder::segment::Origin;
 use crate::recorder::{Core, Recorder, RecordingFolder};
 
+pub use self::mending::Mended;
 pub use self::open::{EngineOptions, OpenError, Recovered};
 pub use self::outgoing::Outgoing;
+
+/// Other nodes ask for one entry at a time; more than this at once is too much.
+const GIVING_MAX: usize = 8;
 
 /// Why an engine can't go on. It is final: what is on the disk is uncertain, or can't be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -76,6 +86,10 @@ pub struct Output {
     pub notices: Vec<Notice>,
     /// What could not be read, by the core or by the scrub.
     pub damage: Vec<ReadError>,
+    /// Attempts to mend damage that have ended.
+    pub mended: Vec<Mended>,
+    /// Parts of the log that the scrub has found to be what was written.
+    pub sound: Vec<Range<Position>>,
     /// Log writes that ended: how long each took, and its bytes.
     pub writes: Vec<(Duration, u64)>,
 }
@@ -89,6 +103,9 @@ pub struct Engine {
     reader: StoreReader,
     /// Where older segments are to be verified.
     scrub: Option<Scrub>,
+    mending: Mending,
+    /// Entries that are being read for other nodes to mend theirs.
+    giving: usize,
     /// Away while it is being written.
     superblock: Option<Superblock>,
     hard_state_write: Option<HardStateWrite>,
@@ -158,10 +175,47 @@ impl Engine {
     ///
     /// [`WireError`] where that is no message; nothing was done then.
     pub fn receive(&mut self, now: Now, from: NodeId, frame: &Frame) -> Result<(), WireError> {
-        let Self { core, encoder, .. } = self;
-        encoder.decode(frame, |message, entries| {
-            core.step(now, Input::Received { from, message, entries });
-        })
+        match self.encoder.decode(frame)? {
+            PeerMessage::Consensus { message, entries, .. } => {
+                self.core.step(now, Input::Received { from, message, entries: &entries });
+            }
+            PeerMessage::Fetch { index, .. } => self.give(from, index),
+            PeerMessage::Fetched { index, entry, .. } => {
+                let before = self.mending.answered(from, index, entry.is_some());
+                if let (Some(before), Some((header, body))) = (before, entry) {
+                    let work = log::mend(self.log.reader(), before, header, body.to_vec());
+                    self.mending.write(from, work);
+                }
+                self.woken.0.store(true, Ordering::Relaxed);
+            }
+            _ => unreachable!("others are not for an engine"),
+        }
+        Ok(())
+    }
+
+    /// Another node's copy of an entry is damaged, and it asks for this one's.
+    fn give(&mut self, to: NodeId, index: LogIndex) {
+        let is_given = index <= self.committed && self.giving < GIVING_MAX;
+        self.giving += 1;
+        self.loaded.extend(if is_given {
+            self.loads.start(load::given(self.log.reader(), to, index))
+        } else {
+            Some(Loaded::Given { to, index, entry: Ok(None) })
+        });
+        self.woken.0.store(true, Ordering::Relaxed);
+    }
+
+    /// A reader has met damage. Says whether it may be mended soon: then it is looked at at once.
+    pub fn suspect(&mut self, error: &ReadError) -> bool {
+        let Some(position) = damaged_record(error) else { return false };
+        if self.core.replica.peers().next().is_none() {
+            return false;
+        }
+        if self.mending.knows_of(position) {
+            return true;
+        }
+        self.woken.0.store(true, Ordering::Relaxed);
+        self.scrub.as_mut().is_some_and(|scrub| scrub.suspect(position))
     }
 
     /// Takes in what the disk has done, ends the core's turn, and carries out its effects. What that
@@ -247,7 +301,9 @@ impl Engine {
     pub fn next_timer(&self) -> Option<Instant> {
         let scrub = self.scrub.as_ref().and_then(Scrub::next_timer);
         let tick = self.core.replica.next_tick();
-        [self.log.next_timer(), self.index.retry_at(), scrub, tick].into_iter().flatten().min()
+        let timers =
+            [self.log.next_timer(), self.index.retry_at(), scrub, self.mending.next_timer(), tick];
+        timers.into_iter().flatten().min()
     }
 
     /// Reads what is committed.
@@ -359,13 +415,34 @@ impl Engine {
         Ok(())
     }
 
-    /// Lets the index and the scrub go on.
+    /// Lets the index and the scrub go on, and what mends what the scrub finds.
     fn maintain(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
         let waker = self.waker.clone();
         let mut context = Context::from_waker(&waker);
         self.index.poll(&mut context, now.monotonic).map_err(Fault::Index)?;
-        let found = self.scrub.as_mut().and_then(|scrub| scrub.poll(now.monotonic, &mut context));
-        output.damage.extend(found.map(ReadError::from));
+        let Some(scrub) = &mut self.scrub else { return Ok(()) };
+        match scrub.poll(now.monotonic, &mut context) {
+            Some(Found::Damaged { error, before }) => {
+                // What is not committed may still be taken back, and nobody gives it away.
+                let committed = before.filter(|before| before.index < self.committed);
+                committed.into_iter().for_each(|before| self.mending.found(before));
+                output.damage.push(error.into());
+            }
+            Some(Found::Sound(range)) => output.sound.push(range),
+            None => {}
+        }
+        if let Some(mended) = self.mending.poll(now.monotonic, &mut context) {
+            match &mended.result {
+                Ok(()) => scrub.look_again(mended.before),
+                Err(MendError::Write(error)) => return Err(LogFault(error.clone()).into()),
+                Err(_) => {}
+            }
+            output.mended.push(mended);
+        }
+        let up = self.core.replica.peers().filter(|peer| peer.up).map(|peer| peer.node);
+        if let Some((node, index)) = self.mending.ask(now.monotonic, up) {
+            output.sends.push(self.encoder.fetch(node, index));
+        }
         Ok(())
     }
 
@@ -401,11 +478,21 @@ impl Engine {
 
     fn take_loaded(&mut self, now: Now, output: &mut Output) {
         for loaded in std::mem::take(&mut self.loaded) {
-            if let Loaded::Entries { to, message, entries: Ok(Some(chunk)) } = &loaded {
-                output.sends.extend(self.encoder.encode_chunk(*to, message, chunk));
+            match &loaded {
+                Loaded::Entries { to, message, entries: Ok(Some(chunk)) } => {
+                    output.sends.extend(self.encoder.encode_chunk(*to, message, chunk));
+                }
+                Loaded::Given { to, index, entry } => {
+                    self.giving -= 1;
+                    let chunk = entry.as_ref().ok().and_then(Option::as_ref);
+                    output.sends.push(self.encoder.fetched(*to, *index, chunk));
+                }
+                Loaded::Entries { .. } | Loaded::Head { .. } | Loaded::Ids { .. } => {}
             }
-            let stepped = loaded.step(now, &mut self.core);
-            output.damage.extend(stepped.err());
+            if let Err(error) = loaded.step(now, &mut self.core) {
+                self.suspect(&error);
+                output.damage.push(error);
+            }
         }
     }
 
@@ -487,6 +574,23 @@ impl Engine {
             self.disk_full = full;
             self.step(now, Input::DiskSpace { full });
         }
+    }
+}
+
+/// Where the record starts, or where in it an event should, that a reader has found damaged.
+#[must_use]
+pub fn damaged_record(error: &ReadError) -> Option<Position> {
+    match error {
+        ReadError::Log(log::ReadError::Corrupt(corruption)) => match corruption.part {
+            Part::Record { position, .. } => Some(position),
+            Part::Unused
+            | Part::SegmentHeader
+            | Part::SegmentFooter
+            | Part::Segment
+            | Part::Stamp => None,
+        },
+        ReadError::Log(log::ReadError::NoEvent(position)) => Some(*position),
+        _ => None,
     }
 }
 

@@ -95,12 +95,12 @@ type Shown = (Vec<Logged>, Vec<Option<Vec<Logged>>>);
 ///
 /// - `sources`: with each its node's number, and whether its disk may hold what has rotted
 /// - `streams`: those to look at one by one
-/// - `note`: is told of what is not compared
+/// - `unreadable`: is told of nodes that can't be compared, and why
 pub(crate) fn compare_nodes(
     sources: &[(usize, Source, bool)],
     streams: &[String],
     now: Created,
-    mut note: impl FnMut(String),
+    mut unreadable: impl FnMut(usize, &Violation),
 ) -> Result<Vec<Logged>, Violation> {
     let metadata_streams = streams.iter().map(|stream| format!("$${stream}"));
     let names: Vec<String> = streams.iter().cloned().chain(metadata_streams).collect();
@@ -115,7 +115,7 @@ pub(crate) fn compare_nodes(
             Ok(shown) => shown,
             // What has rotted is refused by name, and not shown as something else.
             Err(violation) if *is_tainted => {
-                note(format!("node {node} is not compared: {violation}"));
+                unreadable(*node, &violation);
                 continue;
             }
             Err(violation) => return Err(violation),

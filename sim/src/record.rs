@@ -120,6 +120,10 @@ pub struct Recorder {
     elections: Vec<Nanos>,
     epoch_max: u64,
     halted: Vec<bool>,
+    /// Damaged entries that nodes have written anew.
+    mended: u64,
+    /// Nodes that could not read all of their log in the end.
+    unreadable: Vec<usize>,
     /// What each node was when it was last seen, so that only changes are told.
     seen: Vec<(Role, Progress)>,
     links: BTreeMap<(usize, usize), Vec<Nanos>>,
@@ -173,6 +177,8 @@ impl Recorder {
             elections: Vec::new(),
             epoch_max: 0,
             halted: vec![false; count],
+            mended: 0,
+            unreadable: Vec::new(),
             seen: vec![(Role::Down, Progress::default()); count],
             links: BTreeMap::new(),
             violation: None,
@@ -340,6 +346,19 @@ impl Recorder {
     pub fn halt(&mut self, at: Nanos, node: usize) {
         self.halted[node] = true;
         self.role(at, node, Role::Halted, 0);
+    }
+
+    /// A node has written a damaged entry anew, as another one has it.
+    pub fn mended(&mut self, at: Nanos, node: usize, index: u64, from: usize) {
+        self.mended += 1;
+        let text = format!("entry {index} is mended, as {} has it", self.lanes[from]);
+        self.note(at, Some(node), text);
+    }
+
+    /// A node can't read all of its log, though all is over.
+    pub fn unreadable(&mut self, at: Nanos, node: usize, violation: &Violation) {
+        self.unreadable.push(node);
+        self.note(at, Some(node), format!("its log can't be read: {violation}"));
     }
 
     /// Whether a node has stopped by itself, for good.

@@ -5,15 +5,17 @@
 //! file, a sealed segment's footer, the stamp) goes on inside it whenever it is polled. A member of a
 //! group may have to take back what its leader never committed: [`Log::truncate`].
 //! [`LogReader`] reads what is committed, [`Scrub`] reads everything again in the background, and
-//! [`verify()`] does so offline.
+//! [`verify()`] does so offline. What is found damaged can be written anew from another node's copy:
+//! [`mend()`].
 //!
-//! Acknowledged bytes are never written again: a record is whole sectors, and a segment's header
-//! and footer have sectors of their own.
+//! Acknowledged bytes that are good are never written again: a record is whole sectors, and a
+//! segment's header and footer have sectors of their own.
 
 mod corruption;
 mod files;
 mod home;
 mod image;
+mod mend;
 mod quarantine;
 mod reader;
 mod record;
@@ -42,9 +44,10 @@ use quorate_core::time::Instant;
 
 pub use self::corruption::{Corruption, Damage, Part};
 pub use self::home::Home;
+pub use self::mend::{MendError, mend};
 pub use self::reader::{Chunk, EventBytes, LogReader, ReadError};
 pub use self::recover::{OpenError, Recovery, TornTail};
-pub use self::scrub::{Scrub, ScrubProgress};
+pub use self::scrub::{Found, Scrub, ScrubProgress};
 pub use self::verify::{LogReport, verify};
 
 use self::image::{SegmentImage, Verdict};

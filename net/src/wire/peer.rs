@@ -6,17 +6,18 @@
 //! | first frame | lane | what follows |
 //! |---|---|---|
 //! | `PeerHello` | control | `Found`, `Founded`, `PeerRefused`; `Consensus` |
-//! | `LaneHello` | replication, bulk | `Consensus`, `Entries` |
+//! | `LaneHello` | replication, bulk | `Consensus`, `Entries`, `Fetch`, `Fetched` |
 //!
 //! Whether two nodes belong to one group, and to one history of it, is settled by their hellos;
 //! after that a frame says its group only.
 
 mod consensus;
 mod entries;
+mod fetch;
 mod hello;
 mod kind;
 
-use quorate_core::id::GroupId;
+use quorate_core::id::{GroupId, LogIndex};
 use quorate_core::log::entry::{EntryHeader, LogId};
 use quorate_core::message::Message;
 
@@ -28,6 +29,7 @@ pub use entries::{
     ENTRIES_MAX, ENTRY_HEADER_BYTES, encode_append, encode_append_head, entries_payload_bytes_max,
     push_entry,
 };
+pub use fetch::{encode_fetch, encode_fetched_head};
 pub use hello::{
     ADDRESS_BYTES_MAX, Founding, Lane, MESSAGE_BYTES_MAX, PeerHello, VERSION_BYTES_MAX,
 };
@@ -72,6 +74,23 @@ pub enum PeerMessage<'a> {
         /// against their chain.
         entries: Vec<(EntryHeader, &'a [u8])>,
     },
+    /// Give me this entry: my own copy of it is damaged.
+    Fetch {
+        /// Of which group.
+        group: GroupId,
+        /// Which entry.
+        index: LogIndex,
+    },
+    /// The answer.
+    Fetched {
+        /// Of which group.
+        group: GroupId,
+        /// Which entry.
+        index: LogIndex,
+        /// The entry, not checked against its chain; `None` where the node does not know it to be
+        /// committed, or can't read it either.
+        entry: Option<(EntryHeader, &'a [u8])>,
+    },
 }
 
 impl<'a> PeerMessage<'a> {
@@ -95,6 +114,10 @@ impl<'a> PeerMessage<'a> {
                 assert!(entries.is_empty(), "only an append has entries");
                 encode_message(out, *group, message);
             }
+            Self::Fetch { group, index } => encode_fetch(out, *group, *index),
+            Self::Fetched { group, index, entry } => {
+                fetch::encode_fetched(out, *group, *index, entry.as_ref());
+            }
         }
     }
 
@@ -107,10 +130,11 @@ impl<'a> PeerMessage<'a> {
         let Kind::Peer(kind) = frame.kind() else {
             return Err(WireError::UnexpectedKind { kind: frame.kind() });
         };
-        if kind == PeerKind::Entries {
-            return entries::decode(frame);
+        match kind {
+            PeerKind::Entries => return entries::decode(frame),
+            PeerKind::Fetched => return fetch::decode_fetched(frame),
+            _ => without_payload(frame)?,
         }
-        without_payload(frame)?;
         match kind {
             PeerKind::Hello => PeerHello::decode(frame).map(Box::new).map(Self::Hello),
             PeerKind::LaneHello => Lane::decode(frame).map(|lane| Self::LaneHello { lane }),
@@ -120,7 +144,8 @@ impl<'a> PeerMessage<'a> {
                 hello::decode_refused(frame).map(|message| Self::Refused { message })
             }
             PeerKind::Consensus => consensus::decode(frame),
-            PeerKind::Entries => unreachable!("it was read above"),
+            PeerKind::Fetch => fetch::decode_fetch(frame),
+            PeerKind::Entries | PeerKind::Fetched => unreachable!("it was read above"),
         }
     }
 }

@@ -180,6 +180,8 @@ metrics! {
     torn_tails: "gauge" "quorate_recovery_torn_tails";
     /// Damaged places that were found in the data.
     corruptions: "counter" "quorate_corruptions_total";
+    /// Damaged entries that were written anew, as another node has them.
+    mended: "counter" "quorate_mended_entries_total";
     /// Files of the index that are damaged and not made again yet.
     index_damaged: "gauge" "quorate_index_damaged_runs";
     /// Passes over all older segments that the background verification has made since the start.

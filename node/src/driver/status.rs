@@ -158,7 +158,7 @@ impl Driver {
                  reads that need them fail until then."
             ));
         }
-        warnings.extend(self.damage.borrow().iter().map(|damage| format!("Damaged: {damage}")));
+        warnings.extend(self.damage.borrow().messages().map(|damage| format!("Damaged: {damage}")));
         warnings
     }
 
@@ -193,6 +193,7 @@ impl Driver {
             ("scrub_checked_position", metrics.scrub_checked.get()),
             ("scrub_total_position", metrics.scrub_total.get()),
             ("corruptions", metrics.corruptions.get()),
+            ("mended_entries", metrics.mended.get()),
             ("memory_bytes", process::resident_bytes().unwrap_or(0)),
         ];
         let detail =

@@ -11,9 +11,26 @@ use crate::recorder::Core;
 
 /// An answer to one of the core's questions.
 pub(super) enum Loaded {
-    Head { stream: Box<str>, epoch: Epoch, head: Result<StreamHead, ReadError> },
-    Ids { request: RequestId, ids: Result<(Vec<EventId>, Position), ReadError> },
-    Entries { to: NodeId, message: Message, entries: Result<Option<Chunk>, log::ReadError> },
+    Head {
+        stream: Box<str>,
+        epoch: Epoch,
+        head: Result<StreamHead, ReadError>,
+    },
+    Ids {
+        request: RequestId,
+        ids: Result<(Vec<EventId>, Position), ReadError>,
+    },
+    Entries {
+        to: NodeId,
+        message: Message,
+        entries: Result<Option<Chunk>, log::ReadError>,
+    },
+    /// Nothing that the core has asked for: another node's copy of this entry is damaged.
+    Given {
+        to: NodeId,
+        index: LogIndex,
+        entry: Result<Option<Chunk>, log::ReadError>,
+    },
 }
 
 /// Entries of the log that are read for a follower at once, in bytes; one longer entry still is.
@@ -31,6 +48,12 @@ pub(super) async fn entries(reader: LogReader, to: NodeId, message: Message) -> 
     };
     let entries = reader.read_entries(previous.index.next(), ENTRIES_BYTES).await;
     Loaded::Entries { to, message, entries }
+}
+
+/// - `index`: a committed entry
+pub(super) async fn given(reader: LogReader, to: NodeId, index: LogIndex) -> Loaded {
+    let entry = reader.read_entries(index, 0).await;
+    Loaded::Given { to, index, entry }
 }
 
 pub(super) async fn ids(
@@ -75,6 +98,9 @@ impl Loaded {
             Self::Ids { request, ids: Err(error) } => {
                 step(Input::IdsUnreadable { request });
                 return Err(error);
+            }
+            Self::Given { entry, .. } => {
+                entry?;
             }
         }
         Ok(())

@@ -5,7 +5,6 @@
 use bytes::Bytes;
 use quorate_core::Replica;
 use quorate_core::id::{ChainHash, GroupId, LogIndex, NodeId};
-use quorate_core::log::entry::EntryHeader;
 use quorate_core::message::{Message, Tip};
 use quorate_net::wire::peer::{self, Lane, PeerMessage};
 use quorate_net::{Frame, WireError};
@@ -100,21 +99,43 @@ impl Encoder {
         self.entries = None;
     }
 
-    /// Takes a frame apart.
-    pub(super) fn decode(
-        &self,
-        frame: &Frame,
-        take: impl FnOnce(Message, &[(EntryHeader, &[u8])]),
-    ) -> Result<(), WireError> {
-        let malformed = WireError::Body { kind: frame.kind() };
-        let PeerMessage::Consensus { group, message, entries } = PeerMessage::decode(frame)? else {
-            return Err(WireError::UnexpectedKind { kind: frame.kind() });
-        };
-        if group != self.group {
-            return Err(malformed);
+    /// Asks a node for an entry.
+    pub(super) fn fetch(&self, to: NodeId, index: LogIndex) -> Outgoing {
+        let mut head = Vec::with_capacity(HEAD_BYTES);
+        peer::encode_fetch(&mut head, self.group, index);
+        Outgoing { to, lane: Lane::Bulk, head: head.into(), payload: Bytes::new() }
+    }
+
+    /// Gives a node an entry, or says that there is none to give.
+    pub(super) fn fetched(&self, to: NodeId, index: LogIndex, chunk: Option<&Chunk>) -> Outgoing {
+        let (mut head, mut payload) = (Vec::with_capacity(HEAD_BYTES), Vec::new());
+        let first = chunk.and_then(|chunk| chunk.records().next());
+        if let Some((entry, body)) = first.filter(|(entry, _)| entry.index == index) {
+            peer::push_entry(&mut payload, entry, body);
         }
-        take(message, &entries);
-        Ok(())
+        peer::encode_fetched_head(&mut head, self.group, index, &payload);
+        Outgoing { to, lane: Lane::Bulk, head: head.into(), payload: payload.into() }
+    }
+
+    /// Takes a frame apart that is for an engine of this group.
+    pub(super) fn decode<'a>(&self, frame: &'a Frame) -> Result<PeerMessage<'a>, WireError> {
+        let message = PeerMessage::decode(frame)?;
+        match &message {
+            PeerMessage::Consensus { group, .. }
+            | PeerMessage::Fetch { group, .. }
+            | PeerMessage::Fetched { group, .. } => {
+                if *group == self.group {
+                    Ok(message)
+                } else {
+                    Err(WireError::Body { kind: frame.kind() })
+                }
+            }
+            PeerMessage::Hello(_)
+            | PeerMessage::LaneHello { .. }
+            | PeerMessage::Found(_)
+            | PeerMessage::Founded { .. }
+            | PeerMessage::Refused { .. } => Err(WireError::UnexpectedKind { kind: frame.kind() }),
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! Reads: a cursor over what was committed when the read came, sent as fast as the client takes it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use quinn::{SendStream, WriteError};
 use quorate_core::id::{Position, Revision};
 use quorate_core::limits::Limits;
 use quorate_core::store::filter::{self, Matcher};
+use quorate_net::clock::Instant;
 use quorate_net::wire::{
     Direction, ErrorCode, Filter, Read, ReadFrom, Reply, Target, encode_events_head,
 };
@@ -15,6 +18,10 @@ use quorate_storage::read::{
 use super::{code_of, fail, finish, reply};
 use crate::driver::Driver;
 use crate::logger::wall_clock;
+
+/// How long a read waits for what it has found damaged. To look through a segment, ask another node
+/// and write takes a fraction of it.
+const MEND_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Either kind of cursor.
 pub(super) enum Cursor {
@@ -64,8 +71,26 @@ impl Cursor {
         }
     }
 
-    /// The next events below `end`.
-    pub(super) async fn next(&mut self, end: Position) -> Result<Batch, ReadError> {
+    /// The next events below `end`. Where they are damaged on this node's disk, it waits a while for
+    /// another node's copy.
+    pub(super) async fn next(
+        &mut self,
+        driver: &Driver,
+        end: Position,
+    ) -> Result<Batch, ReadError> {
+        let deadline = Instant::now() + MEND_PATIENCE;
+        loop {
+            let error = match driver.drive(self.step(end)).await {
+                Ok(batch) => return Ok(batch),
+                Err(error) => error,
+            };
+            if Instant::now() >= deadline || !driver.is_mended(&error, deadline).await {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn step(&mut self, end: Position) -> Result<Batch, ReadError> {
         match self {
             Self::All(cursor) => cursor.next(end, wall_clock()).await,
             Self::Stream(cursor) => cursor.next(end, wall_clock()).await,
@@ -102,7 +127,7 @@ async fn answer(driver: &Driver, send: &mut SendStream, read: Read) -> Result<()
             fail(send, ErrorCode::Stopping, "the node is stopping").await;
             return Ok(());
         }
-        match driver.drive(cursor.next(end)).await {
+        match cursor.next(driver, end).await {
             Ok(batch) => {
                 let (next, progress) = (batch.next, batch.progress);
                 send_events(driver, send, batch).await?;

@@ -125,7 +125,7 @@ impl Follower<'_> {
                 return Ok(());
             }
             let end = *self.ends.borrow_and_update();
-            let reached = match self.driver.drive(self.cursor.next(end)).await {
+            let reached = match self.cursor.next(self.driver, end).await {
                 Ok(batch) => {
                     self.looked_at += batch.looked_at;
                     self.next = batch.next;

@@ -21,7 +21,7 @@ use super::wire;
 use crate::group::disk::{Ledger, OpKinds};
 use crate::group::ghost::{Ghost, Role as Part, View};
 use crate::group::invariants::{self, Turned};
-use crate::group::node::{said, view_of};
+use crate::group::node::{mended, said, view_of};
 use crate::group::schedule::Nanos;
 use crate::history::{Attempt, Violation};
 use crate::reading::Source;
@@ -313,6 +313,9 @@ impl Watch for Eye {
             Ok(Some(kept)) => lab.record.borrow_mut().truncate(lab.now(), node, kept),
             Ok(None) => {}
             Err(violation) => lab.accuse(violation),
+        }
+        for (index, from) in mended(output) {
+            lab.record.borrow_mut().mended(lab.now(), node, index, from);
         }
         lab.tell_of(node);
         let state = &mut *lab.change();

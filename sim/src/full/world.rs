@@ -424,7 +424,9 @@ impl World {
         let streams = state.workload.streams();
         drop(state);
         let wall = self.computers[0].clock.borrow().at(self.now()).wall;
-        reading::compare_nodes(&sources, &streams, wall, |text| self.lab.note(None, text))
+        reading::compare_nodes(&sources, &streams, wall, |node, violation| {
+            self.lab.record.borrow_mut().unreadable(self.now(), node, violation);
+        })
     }
 
     /// Whoever has followed the log has seen it without gap or repetition.

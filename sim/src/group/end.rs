@@ -47,8 +47,9 @@ impl World {
             sources.push((*node, Source::of(engine), *is_tainted));
         }
         let streams = self.workload.streams();
-        reading::compare_nodes(&sources, &streams, clocks.wall, |text| {
-            self.note(format_args!("{text}"));
+        reading::compare_nodes(&sources, &streams, clocks.wall, |node, violation| {
+            self.note(format_args!("node {node} is not compared: {violation}"));
+            self.tell(|record, now| record.unreadable(now, node, violation));
         })
     }
 }

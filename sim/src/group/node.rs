@@ -297,6 +297,12 @@ pub(crate) fn said(outgoing: &Outgoing) -> Option<(usize, Message)> {
     Some((to, peek(&packet)?))
 }
 
+/// The entries that a node has just mended, with the node that it has them of.
+pub(crate) fn mended(output: &Output) -> impl Iterator<Item = (u64, usize)> {
+    let good = output.mended.iter().filter(|mended| mended.result.is_ok());
+    good.map(|it| (it.before.index.next().get(), it.from.get() as usize - 1))
+}
+
 /// What a frame says to the core.
 pub(super) fn peek(packet: &Packet) -> Option<Message> {
     match PeerMessage::decode(&packet.frame) {

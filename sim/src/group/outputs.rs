@@ -88,6 +88,13 @@ impl World {
         }
         output.notices.clear();
         output.writes.clear();
+        for (index, from) in node::mended(&output) {
+            self.coverage.hit("mended entry");
+            self.note(format_args!("node {node} mends entry {index} with node {from}'s"));
+            self.tell(|record, now| record.mended(now, node, index, from));
+        }
+        output.mended.clear();
+        output.sound.clear();
         for damage in output.damage.drain(..) {
             self.note(format_args!("node {node} can't read: {damage}"));
             self.tell(|record, now| record.note(now, Some(node), format!("can't read: {damage}")));

@@ -168,6 +168,7 @@ fn assertion_cause(check: &Check) -> String {
         Check::Elections { .. } => "number of elections".to_owned(),
         Check::Epochs { .. } => "epochs grow".to_owned(),
         Check::Answered { .. } => "too few appends answered".to_owned(),
+        Check::Mended { .. } => "damage is left".to_owned(),
         Check::Acknowledged { .. } => "number of acknowledged appends".to_owned(),
         Check::Latency { .. } => "latency".to_owned(),
     }
@@ -251,6 +252,7 @@ fn check(recorder: &Recorder, assertion: &Assertion) -> AssertSummary {
             );
             (holds, format!("at least {}", percent(min.number())), percent(part), Some(story))
         }
+        Check::Mended { min } => mended(recorder, *min),
         Check::Acknowledged { min, max } => {
             let done = appends(recorder, from, to).filter(|it| it.outcome == Outcome::Done);
             count(done.count() as u64, *min, *max, "appends were acknowledged")
@@ -280,6 +282,17 @@ fn appends(
 
 fn at_most(nanos: Nanos) -> String {
     format!("at most {}", show(nanos))
+}
+
+fn mended(recorder: &Recorder, min: u64) -> Checked {
+    let checked = count(recorder.mended, min, None, "damaged entries were mended");
+    let lanes = recorder.unreadable.iter().map(|node| recorder.lanes[*node].as_str());
+    let damaged: Vec<&str> = lanes.collect();
+    if damaged.is_empty() {
+        return checked;
+    }
+    let story = format!("in the end {} can't read all of the log", damaged.join(", "));
+    (false, checked.1, checked.2, Some(story))
 }
 
 type Checked = (bool, String, String, Option<String>);

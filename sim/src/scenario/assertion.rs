@@ -51,6 +51,11 @@ pub enum Check {
         /// At least.
         min: Share,
     },
+    /// Damaged entries were mended, and in the end each node that runs can read all of its log.
+    Mended {
+        /// At least so many.
+        min: u64,
+    },
     /// Acknowledged appends: none, or at least so many.
     Acknowledged {
         /// At least.
@@ -189,7 +194,8 @@ impl Check {
             | Self::Elections { .. }
             | Self::Epochs { .. }
             | Self::Answered { .. }
-            | Self::Acknowledged { .. } => Kind::Liveness,
+            | Self::Acknowledged { .. }
+            | Self::Mended { .. } => Kind::Liveness,
             Self::Latency { .. } => Kind::Slo,
         }
     }

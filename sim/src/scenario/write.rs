@@ -426,6 +426,9 @@ fn assertion(assertion: &Assertion, names: &Names) -> Tree {
         Check::Answered { min } => {
             out.text("check", "answered").add("min", share(*min));
         }
+        Check::Mended { min } => {
+            out.text("check", "mended").add("min", Tree::Whole(*min as i64));
+        }
         Check::Acknowledged { min, max } => {
             out.text("check", "acknowledged").add("min", Tree::Whole(*min as i64));
             if let Some(max) = max {

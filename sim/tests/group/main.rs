@@ -17,6 +17,7 @@ mod pauses;
 mod process;
 mod raw;
 mod recordings;
+mod rot;
 mod strangers;
 mod subscriptions;
 mod workload;

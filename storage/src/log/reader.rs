@@ -227,31 +227,15 @@ impl LogReader {
                 .ok_or(ReadError::NoEvent(position));
         }
         let (segment, file) = self.open(position).await?;
-        let room_end = segment.room_end().min(segment.sealed_end());
-        let start = position.get() % SECTOR_BYTES;
-        let first = position.get() - start;
-        // The first read is one sector, or the two that the frame's header lies in.
-        let mut sectors_end = (position.get() + HEADER_BYTES as u64).next_multiple_of(SECTOR_BYTES);
-        loop {
-            if sectors_end > room_end.get() {
-                break;
+        // Where the record is good though the event was not, it was mended in between.
+        for _look in 0..2 {
+            if let Some(event) = event_on_disk(&segment, &file, position).await? {
+                return Ok(event);
             }
-            let offset = segment.offset_of(Position::from_wire(first));
-            let bytes = file.read(offset, (sectors_end - first) as usize).await?;
-            let length = u64::from(u32_at(&bytes, start as usize));
-            let needed = (position.get() + length).next_multiple_of(SECTOR_BYTES);
-            if needed <= sectors_end {
-                let end = bytes.len();
-                match event(bytes, start as usize, end) {
-                    Some(event) => return Ok(event),
-                    None => break,
-                }
-            }
-            sectors_end = needed;
+            // Either the record is damaged, and reading it says how, or the position is wrong.
+            let upto = self.record_end(&segment, &file, position).await?;
+            self.read_forwards(position, upto).await?;
         }
-        // Either the record is damaged, and reading it says how, or the position is wrong.
-        let upto = self.record_end(&segment, &file, position).await?;
-        self.read_forwards(position, upto).await?;
         Err(ReadError::NoEvent(position))
     }
 
@@ -552,6 +536,31 @@ pub(super) fn place(bytes: &[u8], home: &Home, at: Position, whole: u64) -> Plac
 fn chunk(records: Vec<HeldRecord>) -> Chunk {
     let end = records.last().expect("a read gives a record or an error").entry.end();
     Chunk { records, end }
+}
+
+/// The event whose frame starts here, where there is a good one.
+async fn event_on_disk(
+    segment: &Segment,
+    file: &OpenSegment,
+    position: Position,
+) -> Result<Option<EventBytes>, DiskError> {
+    let room_end = segment.room_end().min(segment.sealed_end());
+    let start = position.get() % SECTOR_BYTES;
+    let first = position.get() - start;
+    // The first read is one sector, or the two that the frame's header lies in.
+    let mut sectors_end = (position.get() + HEADER_BYTES as u64).next_multiple_of(SECTOR_BYTES);
+    while sectors_end <= room_end.get() {
+        let offset = segment.offset_of(Position::from_wire(first));
+        let bytes = file.read(offset, (sectors_end - first) as usize).await?;
+        let length = u64::from(u32_at(&bytes, start as usize));
+        let needed = (position.get() + length).next_multiple_of(SECTOR_BYTES);
+        if needed <= sectors_end {
+            let end = bytes.len();
+            return Ok(event(bytes, start as usize, end));
+        }
+        sectors_end = needed;
+    }
+    Ok(None)
 }
 
 /// The event at `start`, where there is a good one.

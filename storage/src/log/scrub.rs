@@ -5,6 +5,7 @@
 //! makes good on that. It goes piece by piece, below a given rate, past the page cache.
 
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -51,13 +52,34 @@ pub struct Scrub {
     /// Truncations of the log when the present piece was begun.
     truncations: u64,
     piece: Option<Pin<Box<dyn Future<Output = Checked>>>>,
+    /// Where to go on instead, once the present piece is done.
+    elsewhere: Option<LogEnd>,
+    /// Somebody has met damage in this segment, so it is looked at without pauses.
+    hurries: bool,
+}
+
+/// What a look at a piece gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// All is what was written.
+    Sound(Range<Position>),
+    /// Something is not.
+    Damaged {
+        /// What is wrong.
+        error: ReadError,
+        /// The log is good up to here, and the record behind it is not; `None` where no record is at
+        /// fault, or none that is known.
+        before: Option<LogEnd>,
+    },
 }
 
 /// What a piece gave.
 struct Checked {
     at: LogEnd,
     bytes: u64,
-    found: Option<ReadError>,
+    found: Found,
+    /// The segment has been looked at up to its end, or to where it is damaged.
+    is_last: bool,
 }
 
 impl Scrub {
@@ -67,15 +89,28 @@ impl Scrub {
         assert!(bytes_per_second > 0, "a scrub makes progress");
         let (at, next_at) = (LogEnd::default(), Instant::START);
         let truncations = reader.shared.borrow().truncations;
-        Self { reader, bytes_per_second, passes: 0, at, next_at, truncations, piece: None }
+        Self {
+            reader,
+            bytes_per_second,
+            passes: 0,
+            at,
+            next_at,
+            truncations,
+            piece: None,
+            elsewhere: None,
+            hurries: false,
+        }
     }
 
-    /// Goes on by at most one piece; gives what it found there, where that is not what was written.
+    /// Goes on by at most one piece; gives what it found there.
     ///
     /// Behind damage it goes on with the next segment.
-    pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) -> Option<ReadError> {
+    pub fn poll(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Found> {
         if self.piece.is_none() {
             self.step_back();
+            if let Some(elsewhere) = self.elsewhere.take() {
+                (self.at, self.next_at) = (elsewhere, now);
+            }
             if now < self.next_at {
                 return None;
             }
@@ -100,14 +135,35 @@ impl Scrub {
         }
         self.at = checked.at;
         let pause = checked.bytes.saturating_mul(NANOS_PER_SECOND) / self.bytes_per_second;
+        let pause = if self.hurries { 0 } else { pause };
         self.next_at = Instant::from_nanos(now.nanos() + pause);
-        checked.found
+        self.hurries &= !checked.is_last;
+        Some(checked.found)
+    }
+
+    /// Goes on from here, once the present piece is done: what was damaged behind it was mended.
+    pub fn look_again(&mut self, from: LogEnd) {
+        self.elsewhere = Some(from);
+    }
+
+    /// Looks at the segment that holds this position as soon as it can, for somebody has met damage
+    /// there; says whether it does, which it can where the segment is sealed.
+    pub fn suspect(&mut self, position: Position) -> bool {
+        let shared = self.reader.shared.borrow();
+        let segment = &shared.segments[shared.holding(position)];
+        let can_look = segment.is_sealed() && position < segment.end.position;
+        if can_look {
+            self.elsewhere = Some(segment.start);
+            self.hurries = true;
+        }
+        can_look
     }
 
     /// When to poll again though the disk says nothing.
     #[must_use]
     pub fn next_timer(&self) -> Option<Instant> {
-        self.piece.is_none().then_some(self.next_at)
+        let at = if self.elsewhere.is_some() { Instant::START } else { self.next_at };
+        self.piece.is_none().then_some(at)
     }
 
     /// How far it is.
@@ -119,11 +175,13 @@ impl Scrub {
         ScrubProgress { passes: self.passes, checked: self.at.position, total }
     }
 
-    /// Goes back to where the log still is what was checked, where entries were removed meanwhile.
+    /// Goes back to where the log still is what was checked, where entries were removed meanwhile;
+    /// what anybody had met before may be gone.
     fn step_back(&mut self) {
         let shared = self.reader.shared.borrow();
         if self.truncations != shared.truncations {
             self.truncations = shared.truncations;
+            self.elsewhere = None;
             self.at = shared.segments[shared.holding(self.at.position)].start;
         }
     }
@@ -138,24 +196,38 @@ impl Scrub {
 
 /// Checks some records of a sealed segment; at its start also its header and footer.
 async fn check_piece(io: Io, home: Home, segment: Segment, at: LogEnd) -> Checked {
-    let mut checked = Checked { at, bytes: 0, found: None };
-    if let Err(error) = check_records(&io, &home, &segment, &mut checked).await {
-        checked.found = Some(error);
-        checked.at = segment.end;
+    let mut progress = Looked { at, bytes: 0 };
+    let result = check_records(&io, &home, &segment, &mut progress).await;
+    let Looked { at: upto, bytes } = progress;
+    match result {
+        Ok(()) => {
+            let found = Found::Sound(at.position..upto.position);
+            Checked { at: upto, bytes, found, is_last: upto.position == segment.end.position }
+        }
+        Err(error) => {
+            let before = is_of_record(&error).then_some(upto);
+            let found = Found::Damaged { error, before };
+            Checked { at: segment.end, bytes, found, is_last: true }
+        }
     }
-    checked
+}
+
+/// How far a look at a piece has come.
+struct Looked {
+    at: LogEnd,
+    bytes: u64,
 }
 
 async fn check_records(
     io: &Io,
     home: &Home,
     segment: &Segment,
-    checked: &mut Checked,
+    looked: &mut Looked,
 ) -> Result<(), ReadError> {
     let name = segment::file_name(segment.base());
     let done = io.run(Op::Open { name, access: Access::Direct }).await?;
     let Done::Opened { file, .. } = done else { unreachable!("an open gives a file") };
-    let result = check_opened(io, home, segment, file, checked).await;
+    let result = check_opened(io, home, segment, file, looked).await;
     io.run(Op::Close { file }).await?;
     result
 }
@@ -165,22 +237,22 @@ async fn check_opened(
     home: &Home,
     segment: &Segment,
     file: FileId,
-    checked: &mut Checked,
+    looked: &mut Looked,
 ) -> Result<(), ReadError> {
-    if checked.at.position == segment.base() {
+    if looked.at.position == segment.base() {
         check_ends(io, home, segment, file).await?;
     }
     let mut length = PIECE_BYTES;
     loop {
-        let at = checked.at;
+        let at = looked.at;
         let whole = segment.end.position.since(at.position);
         let offset = RECORDS_OFFSET + at.position.since(segment.base());
         let bytes = read(io, file, offset, length.min(whole)).await?;
-        checked.bytes += bytes.len() as u64;
+        looked.bytes += bytes.len() as u64;
         let mut behind = 0;
         while behind < bytes.len() {
             let rest = &bytes[behind..];
-            let at = checked.at;
+            let at = looked.at;
             let whole = segment.end.position.since(at.position);
             if let Placed::Needs(needed) = place(rest, home, at.position, whole) {
                 length = needed;
@@ -197,11 +269,19 @@ async fn check_opened(
                 return Err(bad(segment, &at, 0, Damage::Events, Vec::new()));
             }
             behind += header.bytes();
-            checked.at = LogEnd::after(&header.entry);
+            looked.at = LogEnd::after(&header.entry);
         }
         if behind > 0 {
             return Ok(());
         }
+    }
+}
+
+/// Whether it is the next record that is not what was written.
+fn is_of_record(error: &ReadError) -> bool {
+    match error {
+        ReadError::Corrupt(corruption) => matches!(corruption.part, Part::Record { .. }),
+        ReadError::Disk(_) | ReadError::NoEvent(_) => false,
     }
 }
 

@@ -4,6 +4,7 @@ mod crash;
 mod damage;
 mod format;
 mod hints;
+mod mend;
 mod reading;
 mod truncation;
 mod truncation_history;

@@ -174,10 +174,10 @@ fn message_of(body: &ArchivedEntriesBody) -> Option<Message> {
     })
 }
 
-type Entry<'a> = (EntryHeader, &'a [u8]);
+pub(super) type Entry<'a> = (EntryHeader, &'a [u8]);
 
 /// The entry at the start, and what is behind it; `None` where there is none that could be one.
-fn take_entry(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
+pub(super) fn take_entry(bytes: &[u8]) -> Option<(Entry<'_>, &[u8])> {
     let (header, rest) = bytes.split_first_chunk::<ENTRY_HEADER_BYTES>()?;
     let word = |at: usize| u32::from_le_bytes(header[at..at + 4].try_into().expect("4 bytes"));
     let number = |at: usize| {

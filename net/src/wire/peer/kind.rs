@@ -19,6 +19,10 @@ pub enum PeerKind {
     Consensus,
     /// A message of consensus with entries.
     Entries,
+    /// Asks for an entry in place of a damaged one.
+    Fetch,
+    /// The answer.
+    Fetched,
 }
 
 impl PeerKind {
@@ -31,6 +35,8 @@ impl PeerKind {
         Self::Refused,
         Self::Consensus,
         Self::Entries,
+        Self::Fetch,
+        Self::Fetched,
     ];
 
     /// Its code in the frame's header.
@@ -44,6 +50,8 @@ impl PeerKind {
             Self::Refused => 132,
             Self::Consensus => 133,
             Self::Entries => 134,
+            Self::Fetch => 135,
+            Self::Fetched => 136,
         }
     }
 
@@ -58,6 +66,8 @@ impl PeerKind {
             132 => Some(Self::Refused),
             133 => Some(Self::Consensus),
             134 => Some(Self::Entries),
+            135 => Some(Self::Fetch),
+            136 => Some(Self::Fetched),
             _ => None,
         }
     }
@@ -73,6 +83,8 @@ impl fmt::Display for PeerKind {
             Self::Refused => "PeerRefused",
             Self::Consensus => "Consensus",
             Self::Entries => "Entries",
+            Self::Fetch => "Fetch",
+            Self::Fetched => "Fetched",
         })
     }
 }

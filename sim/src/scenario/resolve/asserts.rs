@@ -82,6 +82,7 @@ fn liveness(reader: &mut Reader<'_>) -> Option<(Check, String)> {
         ("epochs", 3),
         ("answered", 4),
         ("acknowledged", 5),
+        ("mended", 6),
     ];
     let needs = |reader: &Reader<'_>, name: &str, hint: &str| {
         if reader.place_of(name).is_none() {
@@ -107,6 +108,7 @@ fn liveness(reader: &mut Reader<'_>) -> Option<(Check, String)> {
             needs(reader, "min", "min = 0.99");
             Check::Answered { min: reader.share("min").unwrap_or(Share::NONE) }
         }
+        6 => Check::Mended { min: reader.whole("min", 0, i64::MAX).unwrap_or(0) as u64 },
         _ => {
             let max = reader.whole("max", 0, i64::MAX).map(|it| it as u64);
             let min = reader.whole("min", 0, i64::MAX).unwrap_or(0) as u64;

@@ -425,8 +425,11 @@ fn rot_in_a_sealed_segment_is_found_by_all_who_read_it() {
         let mut scrub = Scrub::new(reader, 1);
         let found = scrubbed(&io, &mut scrub);
         let report = io.block_on(verify(&io, &HOME)).unwrap();
-        let [ReadError::Corrupt(corruption)] = &found[..] else { panic!("{found:?}") };
+        let [Found::Damaged { error: ReadError::Corrupt(corruption), before }] = &found[..] else {
+            panic!("{found:?}")
+        };
         assert_eq!(report.damage, [(**corruption).clone()], "{at}");
+        assert_eq!(*before, Some(LogEnd::after(&all[0].header)), "{at}");
         assert_eq!(report.records, 6, "all others");
         assert_eq!(report.end, log.end());
     }
@@ -436,13 +439,14 @@ fn body_start(entry: &Entry) -> u64 {
     entry.header.body_position().since(entry.header.position)
 }
 
-/// What a whole pass finds.
-fn scrubbed(io: &Io, scrub: &mut Scrub) -> Vec<ReadError> {
+/// The damage that a whole pass finds.
+pub(super) fn scrubbed(io: &Io, scrub: &mut Scrub) -> Vec<Found> {
     let mut found = Vec::new();
     let mut context = Context::from_waker(Waker::noop());
     let mut now = Instant::START;
     while scrub.progress().passes == 0 {
-        found.extend(scrub.poll(now, &mut context));
+        let is_damage = |found: &Found| matches!(found, Found::Damaged { .. });
+        found.extend(scrub.poll(now, &mut context).filter(is_damage));
         now = scrub.next_timer().unwrap_or(now);
         io.turn();
     }
@@ -462,11 +466,17 @@ fn a_scrub_goes_over_all_sealed_segments_below_its_rate() {
     let mut context = Context::from_waker(Waker::noop());
     let mut now = scrub.next_timer().unwrap();
     let start = now.nanos();
+    let mut upto = Position::START;
     while scrub.progress().checked < scrub.progress().total {
-        assert_eq!(scrub.poll(now, &mut context), None);
+        if let Some(found) = scrub.poll(now, &mut context) {
+            let Found::Sound(range) = found else { panic!("{found:?}") };
+            assert_eq!(range.start, upto);
+            upto = range.end;
+        }
         io.turn();
         now = scrub.next_timer().unwrap_or(now);
     }
+    assert_eq!(upto, scrub.progress().total);
     let nanos = now.nanos() - start;
     let bytes = scrub.progress().total.get();
     assert!(nanos >= bytes * 900, "{bytes} bytes in {nanos} ns is more than 1 MiB/s");

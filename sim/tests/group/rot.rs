@@ -1,0 +1,90 @@
+//! Bytes that rot on the disks of nodes that run.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use quorate_client::{Consistency, EventData, Expected, Options, ReadOptions, random_id};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::group::{Group, NODES, PATIENCE, SMALL, name, run};
+use crate::workload::{Load, append};
+
+/// With this many segments the first one is sealed for certain.
+const SEGMENTS: usize = 3;
+const EVENT_BYTES: usize = 60_000;
+const FIRST: &str = "log/0000000000000000.segment";
+/// In the records of the first segment.
+const PLACE: u64 = 5 * 4096 + 300;
+
+#[test]
+fn rotten_entries_are_mended_from_a_node_that_has_them() {
+    run(async {
+        // What is in memory is not read from the disk.
+        let settings = [&SMALL[..], &["--tail-cache-bytes-max", "262144"]].concat();
+        let mut group = Group::new("rot", &settings);
+        let client = group.start_all().await;
+        let load = Load::start(&group, 31).await;
+        while (0..NODES).any(|place| segments(&group.data(place)) < SEGMENTS) {
+            let event = EventData::octets("bulk", vec![7; EVENT_BYTES]).with_id(random_id());
+            append(&client, &load.history, "bulk", Expected::Any, &[event]).await;
+        }
+        // The same entry on each one, whether or not it leads, and on each two.
+        for rotten in [vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2], vec![0, 2]] {
+            let said = |place: usize| group.node(place).said.text().lines().count();
+            let said: Vec<usize> = (0..NODES).map(said).collect();
+            rotten.iter().for_each(|place| flip(&group.data(*place).join(FIRST)));
+            for place in &rotten {
+                let line = mended(&group, *place, said[*place]).await;
+                // Perhaps one that was mended before it.
+                assert_ne!(line["from"], name(*place).as_str());
+            }
+        }
+        for place in 0..NODES {
+            let said = &group.node(place).said;
+            let line = said.find("read-failed", 0).await.expect("it goes on running");
+            assert!(line["reason"].as_str().unwrap().contains("fails its checksum"), "{line}");
+            // What was mended is looked at once more before that is forgotten.
+            let healthy = async {
+                while client.status_of(&group.address(place)).await.unwrap().warnings != [""; 0] {
+                    tokio::task::yield_now().await;
+                }
+            };
+            assert!(timeout(PATIENCE, healthy).await.is_ok(), "{}", name(place));
+        }
+        load.judge(&mut group).await;
+    });
+}
+
+fn segments(data: &Path) -> usize {
+    let files = fs::read_dir(data.join("log")).unwrap().map(|file| file.unwrap().file_name());
+    files.filter(|name| name.to_string_lossy().ends_with(".segment")).count()
+}
+
+fn flip(segment: &Path) {
+    let file = OpenOptions::new().read(true).write(true).open(segment).unwrap();
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, PLACE).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], PLACE).unwrap();
+}
+
+/// Reads from the start until the node has mended what it has met there; gives the line that says so.
+async fn mended(group: &Group, place: usize, said: usize) -> Value {
+    let uri = format!("quorate://{}", group.address(place));
+    let client = group.client_of(&uri, Options::default()).await;
+    let reading = async {
+        loop {
+            let consistency = Consistency::Committed;
+            let options = ReadOptions { count: Some(100), consistency, ..ReadOptions::default() };
+            let mut events = client.read_all(options);
+            while let Some(event) = events.next().await {
+                event.expect("a read waits for what is being mended");
+            }
+        }
+    };
+    tokio::select! {
+        line = group.node(place).said.find("mended", said) => line.expect("it goes on running"),
+        () = reading => unreachable!("it goes on for ever"),
+    }
+}
