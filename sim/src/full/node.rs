@@ -69,7 +69,7 @@ impl Computer {
             address: SocketAddr::new(machines[index], PORT),
             medium: Medium::new(seed ^ ((index as u64 + 1) << 56)),
             drive: Rc::new(RefCell::new(Drive { pace, random })),
-            clock: Rc::new(RefCell::new(play::clock(node))),
+            clock: Rc::new(RefCell::new(play::clock(scenario, node))),
             gate: Gate::default(),
             credentials: credentials(&node.name, machines[index], authority),
             config: config(scenario, index, machines),
