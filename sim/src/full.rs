@@ -14,6 +14,7 @@ mod disk;
 mod faults;
 mod gate;
 mod lab;
+mod moment;
 mod node;
 mod runtime;
 mod socket;

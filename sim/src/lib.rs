@@ -9,6 +9,7 @@ pub mod fuzz;
 pub mod group;
 pub mod history;
 pub mod invariants;
+pub mod leak;
 pub mod model;
 pub mod mutant;
 pub mod plan;

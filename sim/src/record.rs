@@ -17,6 +17,7 @@ pub mod verdict;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::rc::Rc;
@@ -107,7 +108,7 @@ pub struct Recorder {
     seed: u64,
     tier: Tier,
     dilation: u64,
-    lanes: Vec<String>,
+    lanes: Rc<[String]>,
     sink: Sink,
     hash: TraceHash,
     messages: u64,
@@ -132,6 +133,8 @@ pub struct Recorder {
     /// What happens after the run's own time is no part of its trace.
     is_over: bool,
     steps: Option<LineShown>,
+    /// The last line. There are so many that none is made anew.
+    line: String,
 }
 
 /// A fault as it was really applied.
@@ -185,6 +188,7 @@ impl Recorder {
             now: 0,
             is_over: false,
             steps: None,
+            line: String::new(),
         };
         recorder.header();
         recorder
@@ -235,20 +239,22 @@ impl Recorder {
         if self.is_over {
             return;
         }
-        let fields = format!("{{\"t\":{at},{fields}");
-        self.hash.add(fields.as_bytes());
-        if !self.wants_details() {
+        let wants_details = self.wants_details();
+        let line = &mut self.line;
+        line.clear();
+        let made = write!(line, "{{\"t\":{at},").and_then(|()| line.write_fmt(fields));
+        made.expect("a string has room");
+        self.hash.add(line.as_bytes());
+        if !wants_details {
             return;
         }
-        let line = match words {
-            Some(words) if !words.is_empty() => {
-                format!("{fields},\"d\":{}}}", Value::from(words))
-            }
-            _ => format!("{fields}}}"),
-        };
-        self.sink.trace(&line);
+        if let Some(words) = words.filter(|words| !words.is_empty()) {
+            write!(line, ",\"d\":{}", Value::from(words)).expect("a string has room");
+        }
+        line.push('}');
+        self.sink.trace(line);
         if let Some(show) = &mut self.steps {
-            show(&line);
+            show(line);
         }
     }
 
@@ -266,7 +272,8 @@ impl Recorder {
         self.messages += 1;
         let (message, call) = (self.messages, show_call(call));
         let words = self.wants_details().then(details);
-        let (from, to) = (self.lanes[from].clone(), self.lanes[to].clone());
+        let lanes = Rc::clone(&self.lanes);
+        let (from, to) = (&lanes[from], &lanes[to]);
         self.line(
             at,
             format_args!(
@@ -279,13 +286,13 @@ impl Recorder {
 
     /// A message arrives.
     pub fn receive(&mut self, at: Nanos, lane: usize, message: u64) {
-        let lane = self.lanes[lane].clone();
+        let lane = &Rc::clone(&self.lanes)[lane];
         self.line(at, format_args!("\"k\":\"recv\",\"l\":\"{lane}\",\"m\":{message}"), None);
     }
 
     /// A message never arrives.
     pub fn lose(&mut self, at: Nanos, lane: usize, message: u64, why: &str) {
-        let lane = self.lanes[lane].clone();
+        let lane = &Rc::clone(&self.lanes)[lane];
         self.line(
             at,
             format_args!("\"k\":\"drop\",\"l\":\"{lane}\",\"m\":{message},\"why\":\"{why}\""),
@@ -334,7 +341,7 @@ impl Recorder {
         if role == Role::Leader && !self.is_over {
             self.elections.push(at);
         }
-        let (lane, role) = (self.lanes[node].clone(), role.name());
+        let (lane, role) = (&Rc::clone(&self.lanes)[node], role.name());
         self.line(
             at,
             format_args!("\"k\":\"role\",\"l\":\"{lane}\",\"role\":\"{role}\",\"epoch\":{epoch}"),
@@ -380,7 +387,7 @@ impl Recorder {
     }
 
     fn place(&mut self, at: Nanos, node: usize, kind: &str, index: u64) {
-        let lane = self.lanes[node].clone();
+        let lane = &Rc::clone(&self.lanes)[node];
         self.line(at, format_args!("\"k\":\"{kind}\",\"l\":\"{lane}\",\"i\":{index}"), None);
     }
 
@@ -400,7 +407,7 @@ impl Recorder {
         let call = self.calls;
         self.open.insert(call, Open { deed, due });
         let words = self.wants_details().then(details);
-        let (lane, op) = (self.lanes[client].clone(), deed.name());
+        let (lane, op) = (&Rc::clone(&self.lanes)[client], deed.name());
         let history = || json!({"t": at, "process": lane, "type": "invoke", "call": call, "f": op, "value": words});
         if self.sink.is_there() {
             self.sink.history(&history().to_string());
@@ -430,7 +437,7 @@ impl Recorder {
             self.answered.push(Answered { deed, due, at, outcome });
         }
         let words = self.wants_details().then(details);
-        let (lane, name) = (self.lanes[client].clone(), outcome.name());
+        let (lane, name) = (&Rc::clone(&self.lanes)[client], outcome.name());
         if self.sink.is_there() {
             let kind = match outcome {
                 Outcome::Done => "ok",

@@ -40,7 +40,7 @@ pub(crate) struct RunOptions {
     /// The summary as one line of JSON, and no folder.
     #[arg(long, hide = true, requires = "files")]
     pub(crate) brief: bool,
-    /// With this deliberate mistake in the core.
+    /// With this deliberate mistake.
     #[arg(long)]
     pub(crate) mutant: Option<String>,
     /// Show what happens, line by line.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use quorate_sim::group::play::mutant_of;
+use quorate_sim::leak::Leak;
 use quorate_sim::record::LineShown;
 use quorate_sim::runner::{Job, Ran};
 use quorate_sim::scenario::check::{self, Tier};
@@ -131,6 +132,7 @@ pub(crate) fn load(file: &Path, tier: Tier) -> Result<(String, Scenario), u8> {
 pub(crate) fn can_run(scenario: &Scenario, tier: Tier) -> Result<(), String> {
     if let Some(mutant) = &scenario.mutant
         && mutant_of(mutant).is_none()
+        && Leak::of(mutant).is_none()
     {
         return Err(format!("there is no deliberate mistake `{mutant}`"));
     }

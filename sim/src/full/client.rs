@@ -18,6 +18,7 @@ use quorate_net::{Trust, endpoint};
 use tokio::sync::Notify;
 
 use super::lab::{Errand, Follower, Lab};
+use super::moment::timed;
 use super::runtime::WorldRuntime;
 use super::socket::WorldSocket;
 use crate::group::load;
@@ -92,7 +93,8 @@ impl Desk {
                 continue;
             };
             let (desk, lab, connected) = (Rc::clone(&self), Rc::clone(&lab), Rc::clone(&connected));
-            tokio::task::spawn_local(async move { desk.carry_out(&lab, &connected, errand).await });
+            let deed = async move { desk.carry_out(&lab, &connected, errand).await };
+            tokio::task::spawn_local(timed(deed));
         }
     }
 

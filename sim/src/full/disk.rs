@@ -14,7 +14,6 @@ use quorate_net::clock::{self, Instant, Sleep};
 use quorate_storage::disk::simulated::{Medium, Random};
 use quorate_storage::disk::{Completion, Disk, DiskKind, Op, OpId};
 
-use super::runtime::Stopwatch;
 use crate::group::disk::{Ledger, OpKind, OpKinds, Pace, WatchedDisk};
 use crate::group::schedule::Nanos;
 
@@ -32,8 +31,6 @@ pub(super) struct TimedDisk {
     kinds: OpKinds,
     drive: Rc<RefCell<Drive>>,
     began: Instant,
-    /// Since then.
-    watch: Stopwatch,
     /// Operations in flight, by when they complete.
     due: BTreeSet<(Nanos, OpId)>,
     last: Option<OpId>,
@@ -46,7 +43,6 @@ impl TimedDisk {
         ledger: Ledger,
         kinds: OpKinds,
         drive: Rc<RefCell<Drive>>,
-        watch: Stopwatch,
     ) -> Self {
         medium.hold();
         Self {
@@ -55,7 +51,6 @@ impl TimedDisk {
             kinds,
             drive,
             began: Instant::now(),
-            watch,
             due: BTreeSet::new(),
             last: None,
             timer: None,
@@ -63,7 +58,7 @@ impl TimedDisk {
     }
 
     fn now(&self) -> Nanos {
-        self.watch.nanos()
+        u64::try_from(self.began.elapsed().as_nanos()).expect("a run is short")
     }
 
     /// Says when those operations complete that were started since the last call.

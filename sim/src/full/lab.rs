@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use quorate_core::id::{EventId, NodeId, Position};
+use quorate_core::limits::Limits;
 use quorate_core::message::Message;
 use quorate_core::notice::Notice;
 use quorate_net::Frame;
@@ -27,10 +28,11 @@ use crate::history::{Attempt, Violation};
 use crate::reading::Source;
 use crate::record::{Role, Shared};
 use crate::scenario::fault::Trigger;
-use crate::scenario::model::Scenario;
+use crate::scenario::model::{Scenario, Sizes};
 use crate::workload::Workload;
 
-/// The core looks at itself after so many turns: it takes longer than the turn.
+/// A core looks at itself after so many turns, or after as many as it has recent events, where those
+/// are more: it looks at each, which takes longer than the turn.
 const CHECK_EVERY: u64 = 1024;
 
 /// What is known of one node.
@@ -87,7 +89,10 @@ pub(super) struct State {
     /// Who led last.
     pub(super) last_leader: usize,
     pub(super) talk: Talk,
-    pub(super) turns: u64,
+    /// Turns until a core looks at itself.
+    unchecked: u64,
+    /// Recent events of a node, at most.
+    recent_max: u64,
 }
 
 /// The place where all this is, and the clock on its wall.
@@ -133,7 +138,11 @@ impl Lab {
             happened: Vec::new(),
             last_leader: 0,
             talk: Talk::new(nodes),
-            turns: 0,
+            unchecked: CHECK_EVERY,
+            recent_max: match scenario.run.sizes {
+                Sizes::Production => Limits::PRODUCTION.recent_ids_max.into(),
+                Sizes::Tiny => Limits::TINY.recent_ids_max.into(),
+            },
         };
         Rc::new(Self {
             system,
@@ -258,11 +267,12 @@ impl State {
         output: &Output,
         messages: &[(usize, Message)],
     ) -> Result<Option<u64>, Violation> {
-        self.turns += 1;
-        if self.turns.is_multiple_of(CHECK_EVERY) {
-            engine.check();
-        }
         let (before, after) = (self.ghost.nodes[node].view, view_of(engine));
+        self.unchecked -= 1;
+        if self.unchecked == 0 {
+            engine.check();
+            self.unchecked = engine.events().min(self.recent_max).max(CHECK_EVERY);
+        }
         let mut cut = None;
         for notice in &output.notices {
             match notice {

@@ -27,12 +27,13 @@ use quorate_storage::io::Io;
 use super::disk::{Drive, TimedDisk};
 use super::gate::Gate;
 use super::lab::{Eye, Lab};
-use super::runtime::{Stopwatch, WorldRuntime};
+use super::moment::timed;
+use super::runtime::WorldRuntime;
 use super::socket::WorldSocket;
+use super::system::System;
 use crate::group::clock::Clock;
 use crate::group::disk::{Ledger, OpKinds};
 use crate::group::play;
-use crate::group::schedule::Nanos;
 use crate::scenario::model::{Scenario, Sizes};
 
 /// Where nodes listen.
@@ -68,7 +69,7 @@ impl Computer {
             address: SocketAddr::new(machines[index], PORT),
             medium: Medium::new(seed ^ ((index as u64 + 1) << 56)),
             drive: Rc::new(RefCell::new(Drive { pace, random })),
-            clock: Rc::new(RefCell::new(play::clock(node))),
+            clock: Rc::new(RefCell::new(play::clock(scenario, node))),
             gate: Gate::default(),
             credentials: credentials(&node.name, machines[index], authority),
             config: config(scenario, index, machines),
@@ -78,7 +79,7 @@ impl Computer {
 
     /// One process, from its start to its end.
     pub(super) async fn run(self: Rc<Self>, lab: Rc<Lab>) {
-        self.gate.pass(self.live(lab)).await;
+        timed(self.gate.pass(self.live(lab))).await;
     }
 
     async fn live(&self, lab: Rc<Lab>) {
@@ -95,8 +96,7 @@ impl Computer {
             let seen = &lab.see().nodes[self.index];
             (Ledger::clone(&seen.ledger), OpKinds::clone(&seen.kinds))
         };
-        let watch = Stopwatch::start(lab.system.dilation());
-        let disk = TimedDisk::new(&self.medium, ledger, kinds, Rc::clone(&self.drive), watch);
+        let disk = TimedDisk::new(&self.medium, ledger, kinds, Rc::clone(&self.drive));
         let runtime = WorldRuntime::start_within_set(lab.system.dilation());
         let socket = WorldSocket::open(self.address).map_err(ServeError::System)?;
         let quic = endpoint::listen_on(socket, runtime, &self.credentials)?;
@@ -112,7 +112,7 @@ impl Computer {
             logger: Logger::new(LogLevel::Error, LogFormat::Text).into_sink(&|_line| {}),
             announce: Box::new(|| {}),
             watch: Some(Box::new(eye)),
-            clocks: Some(Box::new(OwnClocks::start(Rc::clone(&self.clock), lab, watch))),
+            clocks: Some(Box::new(OwnClocks::start(&self.clock, &lab.system))),
             mutant: self.mutant,
         };
         run(self.config.clone(), machine, std::future::pending()).await.map(drop)
@@ -176,36 +176,28 @@ fn config(scenario: &Scenario, index: usize, machines: &[IpAddr]) -> Config {
 /// A process's view of its machine's clocks, which may run fast or slow, and jump.
 struct OwnClocks {
     clock: Rc<RefCell<Clock>>,
-    /// When the process started, in the world's time,
-    began: Nanos,
-    /// and since then.
-    watch: Stopwatch,
+    system: Rc<System>,
     /// What the monotonic one showed when the process started.
     started: u64,
 }
 
 impl OwnClocks {
-    fn start(clock: Rc<RefCell<Clock>>, lab: &Lab, watch: Stopwatch) -> Self {
-        let began = lab.now() - watch.nanos();
-        let started = clock.borrow().at(lab.now()).monotonic.nanos();
-        Self { clock, began, watch, started }
-    }
-
-    fn world(&self) -> Nanos {
-        self.began + self.watch.nanos()
+    fn start(clock: &Rc<RefCell<Clock>>, system: &Rc<System>) -> Self {
+        let started = clock.borrow().at(system.now()).monotonic.nanos();
+        Self { clock: Rc::clone(clock), system: Rc::clone(system), started }
     }
 }
 
 impl Clocks for OwnClocks {
     fn now(&self) -> Now {
-        let now = self.clock.borrow().at(self.world());
+        let now = self.clock.borrow().at(self.system.now());
         let monotonic = Instant::from_nanos(now.monotonic.nanos() - self.started);
         Now { monotonic, ..now }
     }
 
     fn moment(&self, instant: Instant) -> clock::Instant {
         let shown = Instant::from_nanos(instant.nanos().saturating_add(self.started));
-        let wait = self.clock.borrow().moment_of(shown).saturating_sub(self.world());
+        let wait = self.clock.borrow().moment_of(shown).saturating_sub(self.system.now());
         clock::Instant::now() + Duration::from_nanos(wait)
     }
 }

@@ -1,7 +1,4 @@
 //! QUIC's tasks and timers, in the world's time.
-//!
-//! QUIC asks for the time more often than all else together, so this one is a machine's own and
-//! counts from when it was made, where [`quorate_net::clock`] would ask turmoil each time.
 
 use std::future::Future;
 use std::io;
@@ -14,29 +11,7 @@ use quinn::{AsyncTimer, AsyncUdpSocket, Runtime};
 use quorate_net::clock;
 use tokio::time::Sleep;
 
-use crate::group::schedule::Nanos;
-
-/// The world's time on one machine, from when it was made: as exact as turmoil's and cheaper, for
-/// turmoil looks its machine up each time.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Stopwatch {
-    /// The runtime's time then.
-    began: tokio::time::Instant,
-    dilation: u32,
-}
-
-impl Stopwatch {
-    /// On the machine whose turn it is; good until its process ends.
-    pub(super) fn start(dilation: u32) -> Self {
-        Self { began: tokio::time::Instant::now(), dilation }
-    }
-
-    /// So much of the world's time has passed.
-    pub(super) fn nanos(&self) -> Nanos {
-        let elapsed = self.began.elapsed() / self.dilation;
-        u64::try_from(elapsed.as_nanos()).expect("a run is short")
-    }
-}
+use super::moment::timed;
 
 /// What quinn runs in on one machine, from the start of a process on.
 #[derive(Clone, Copy, Debug)]
@@ -54,7 +29,7 @@ type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 impl WorldRuntime {
     /// On the machine whose turn it is.
     pub(super) fn start(dilation: u32) -> Arc<Self> {
-        Self::spawning(dilation, |task| drop(tokio::spawn(task)))
+        Self::spawning(dilation, |task| drop(tokio::spawn(timed(task))))
     }
 
     /// The same where all who ask something of QUIC are tasks of one set: then QUIC's are, too.
@@ -88,7 +63,8 @@ impl Runtime for WorldRuntime {
     }
 
     fn now(&self) -> Instant {
-        self.world_began + self.began.elapsed() / self.dilation
+        // QUIC asks even where its last connections end with their machine, and none runs any more.
+        clock::Instant::now().into_std()
     }
 }
 

@@ -15,6 +15,7 @@ use rustls::crypto::{
 use rustls::{Error, NamedGroup, PeerMisbehaved};
 use x25519_dalek::{PublicKey, StaticSecret};
 
+use super::moment;
 use crate::group::schedule::Nanos;
 
 /// 2026-01-01, in seconds since 1970.
@@ -24,7 +25,7 @@ const WALL_START_S: u64 = 1_767_225_600;
 pub(super) struct System {
     dilation: u32,
     entropy: RefCell<Random>,
-    /// The runtime's time where no host runs.
+    /// The runtime's time where no machine runs.
     between: Cell<Duration>,
 }
 
@@ -42,7 +43,7 @@ impl System {
         *self.entropy.borrow_mut() = Random::stream(drawn, "entropy");
     }
 
-    /// No host runs now, and this is the runtime's time.
+    /// No machine runs now, and this is the runtime's time.
     pub(super) fn set_between(&self, elapsed: Duration) {
         self.between.set(elapsed);
     }
@@ -74,7 +75,7 @@ impl System {
 
 impl Simulated for System {
     fn elapsed(&self) -> Duration {
-        turmoil::sim_elapsed().unwrap_or_else(|| self.between.get()) / self.dilation
+        moment::elapsed().unwrap_or_else(|| self.between.get()) / self.dilation
     }
 
     fn dilation(&self) -> u32 {

@@ -19,10 +19,11 @@ use super::schedule::{Event, MICROS, MILLIS, Nanos};
 use super::setup::Setup;
 use super::subscriber::Subscriber;
 use crate::history::Violation;
+use crate::leak::Leak;
 use crate::record::plan::Planned;
 use crate::record::{Role, Shared};
 use crate::scenario::fault::Trigger;
-use crate::scenario::model::{NetworkModel, Scenario, Sizes};
+use crate::scenario::model::{NetworkModel, Node, Scenario, Sizes};
 use crate::scenario::script::Script;
 
 /// A connection of QUIC that hears nothing for so long is given up.
@@ -57,9 +58,7 @@ pub fn play(
     planned: Option<&[Planned]>,
     record: &Shared,
 ) -> Result<(), Violation> {
-    let mutant = scenario.mutant.as_deref().map(|name| {
-        mutant_of(name).unwrap_or_else(|| panic!("the loader knows the mistake {name}"))
-    });
+    let mutant = scenario.mutant.as_deref().and_then(mutant_of);
     let plan = Plan::of_scenario(scenario, seed);
     let mut world = World::new(seed, plan, mutant.map(GroupMutant::Core), false);
     world.subscribers = Subscriber::of_scenario(scenario);
@@ -97,7 +96,7 @@ fn named(violation: Violation, names: &[String]) -> Violation {
     Violation { story, ..violation }
 }
 
-/// A deliberate mistake by its name.
+/// A deliberate mistake in the core, by its name.
 #[must_use]
 pub fn mutant_of(name: &str) -> Option<Mutant> {
     Mutant::ALL.into_iter().find(|mutant| format!("{mutant:?}") == name)
@@ -123,7 +122,7 @@ impl Plan {
             quality,
             routes: Some(routes(scenario, seed)),
             paces: scenario.nodes.iter().map(|node| pace(scenario, node.disk)).collect(),
-            clocks: scenario.nodes.iter().map(clock).collect(),
+            clocks: scenario.nodes.iter().map(|node| clock(scenario, node)).collect(),
             loop_delay: LOOP_DELAY,
             loss_in_recovery: 0,
             transfer: 0,
@@ -175,8 +174,10 @@ pub(crate) fn pace(scenario: &Scenario, disk: usize) -> Pace {
     Pace::modelled(model.write.clone(), model.fsync.clone())
 }
 
-pub(crate) fn clock(node: &crate::scenario::model::Node) -> Clock {
-    let rate = TRUE_RATE.saturating_add_signed(node.clock_drift_ppm);
+pub(crate) fn clock(scenario: &Scenario, node: &Node) -> Clock {
+    let leak = scenario.mutant.as_deref().and_then(Leak::of);
+    let drift_ppm = node.clock_drift_ppm + leak.map_or(0, Leak::drift_ppm);
+    let rate = TRUE_RATE.saturating_add_signed(drift_ppm);
     let mut clock = Clock::new(rate);
     clock.jump(node.clock_offset / 100);
     clock

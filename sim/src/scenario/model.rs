@@ -59,7 +59,7 @@ pub struct Scenario {
     pub swarm: Swarm,
     /// What must hold.
     pub asserts: Vec<Assertion>,
-    /// A deliberate mistake in the core, by name: to see a run fail.
+    /// A deliberate mistake in the core, or a leak, by name: to see that it is noticed.
     pub mutant: Option<String>,
 }
 
