@@ -7,6 +7,7 @@ pub(crate) mod commit;
 pub(crate) mod disk;
 pub(crate) mod election;
 pub(crate) mod follower;
+mod patience;
 pub(crate) mod peer;
 pub(crate) mod promise;
 pub(crate) mod quorum;

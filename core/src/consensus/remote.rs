@@ -6,6 +6,7 @@
 
 use alloc::collections::VecDeque;
 
+use super::patience::Patience;
 use crate::digest::Digest;
 use crate::effect::{Effect, Effects};
 use crate::id::{ChainHash, Epoch, LogIndex, NodeId, Round, Session};
@@ -14,9 +15,6 @@ use crate::log::tail::Tail;
 use crate::message::{Message, Progress, Tip};
 use crate::notice::Notice;
 use crate::recording::recorded;
-
-/// Answers in a row without progress that mean that something was lost.
-const IDLE_REPLIES_MAX: u32 = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -51,10 +49,12 @@ pub(crate) struct Remote {
     in_flight_bytes: u64,
     /// The shell reads the log for it.
     reading: bool,
+    /// The last entry of the session that was sent out of the log.
+    from_log: LogIndex,
     /// Ticks until the log, which could not be read, is tried again.
     blocked_ticks: u32,
-    /// Answers in a row without progress.
-    idle_replies: u32,
+    /// How long it may answer without progress.
+    patience: Patience,
     /// Since it was last heard in this reign.
     pub(crate) silent_ticks: u32,
     /// The newest heartbeat that it has answered.
@@ -69,7 +69,8 @@ pub(crate) struct Remote {
 
 recorded!(struct Remote {
     node, state, session, first, next, durable, committed, received, in_flight, in_flight_bytes,
-    reading, blocked_ticks, idle_replies, silent_ticks, round, fit, quorum_rtt_nanos, better_ticks,
+    reading, from_log, blocked_ticks, patience, silent_ticks, round, fit,
+    quorum_rtt_nanos, better_ticks,
 });
 
 /// How far a follower is, as its leader knows it.
@@ -100,8 +101,9 @@ impl Remote {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             reading: false,
+            from_log: LogIndex::ZERO,
             blocked_ticks: 0,
-            idle_replies: 0,
+            patience: Patience::new(),
             silent_ticks: 0,
             round: Round::ZERO,
             fit: false,
@@ -138,8 +140,9 @@ impl Remote {
         self.in_flight.clear();
         self.in_flight_bytes = 0;
         self.reading = false;
+        self.from_log = LogIndex::ZERO;
         self.blocked_ticks = 0;
-        self.idle_replies = 0;
+        self.patience.begin();
     }
 
     /// The link is new: what was under way may be lost.
@@ -164,7 +167,7 @@ impl Remote {
         }
         if progress.received > self.received {
             self.received = progress.received;
-            self.idle_replies = 0;
+            self.patience.begin();
         }
         if self.state == State::Probing && progress.received.next() >= self.next {
             self.state = State::Streaming;
@@ -184,11 +187,11 @@ impl Remote {
             State::Streaming => !in_session || behind,
         };
         if !waits || self.reading {
-            self.idle_replies = 0;
+            self.patience.satisfied(self.state == State::Streaming && !waits);
             return;
         }
-        self.idle_replies += 1;
-        if self.idle_replies >= IDLE_REPLIES_MAX {
+        let oldest = self.in_flight.front().map_or(0, |(_, bytes)| *bytes);
+        if self.patience.is_over(oldest) {
             // What is on its disk was compared in this reign, and stays.
             let surely = self.first.max(self.durable.next());
             let next = if in_session { received.next() } else { surely };
@@ -199,6 +202,7 @@ impl Remote {
     /// Time has passed.
     pub(crate) const fn tick(&mut self) {
         self.silent_ticks = self.silent_ticks.saturating_add(1);
+        self.patience.tick();
         self.blocked_ticks = self.blocked_ticks.saturating_sub(1);
     }
 
@@ -217,7 +221,10 @@ impl Remote {
         }
         self.reading = false;
         match last {
-            Some((last, bytes)) => self.sent(last, bytes),
+            Some((last, bytes)) => {
+                self.from_log = last;
+                self.sent(last, bytes);
+            }
             None => {
                 self.blocked_ticks = retry_ticks;
                 effects.push(Effect::Notice(Notice::CantServe { node: self.node }));
@@ -262,6 +269,10 @@ impl Remote {
                 self.reading = true;
                 return sent;
             };
+            if self.received < self.from_log {
+                // That goes another way, on which it would be overtaken.
+                return sent;
+            }
             let (last, bytes) = message_end(tail, self.next, limits.message_bytes_target);
             effects.push(Effect::Send { to: self.node, message: message(tip, last) });
             self.sent(last, bytes);
@@ -304,6 +315,7 @@ impl Remote {
             self.in_flight.len() as u64,
             self.in_flight_bytes,
             u64::from(self.reading),
+            self.from_log.get(),
             self.round.get(),
             u64::from(self.fit),
         ]);
@@ -313,11 +325,11 @@ impl Remote {
             self.committed.get(),
             self.received.get(),
             u64::from(self.blocked_ticks),
-            u64::from(self.idle_replies),
             u64::from(self.silent_ticks),
             self.quorum_rtt_nanos,
             u64::from(self.better_ticks),
         ]);
+        digest.timers(&self.patience.timers());
     }
 }
 
@@ -414,17 +426,26 @@ mod tests {
         assert_eq!(pump(&mut remote, &tail, &ONE), [(2, 1, 2)]);
     }
 
+    /// So many ticks it waits at first.
+    const PATIENCE: u32 = 10;
+
+    /// It answers a heartbeat for so many ticks, one after the other.
+    fn answers(remote: &mut Remote, ticks: u32, in_session: bool, received: u64) {
+        for _ in 0..ticks {
+            remote.tick();
+            remote.answered(in_session, index(received));
+        }
+    }
+
     #[test]
     fn answers_without_progress_mean_that_something_was_lost() {
         let (tail, mut remote) = (log(2), remote(1));
         pump(&mut remote, &tail, &ONE);
         progress(&mut remote, &tail, 1, 1);
         pump(&mut remote, &tail, &ONE);
-        for _ in 1..IDLE_REPLIES_MAX {
-            remote.answered(true, index(1));
-        }
+        answers(&mut remote, PATIENCE - 1, true, 1);
         assert_eq!(pump(&mut remote, &tail, &ONE), []);
-        remote.answered(true, index(1));
+        answers(&mut remote, 1, true, 1);
         assert_eq!(pump(&mut remote, &tail, &ONE), [(2, 1, 2)]);
     }
 
@@ -435,10 +456,8 @@ mod tests {
             pump(&mut remote, &tail, &ONE);
             progress(&mut remote, &tail, 1, 1);
             pump(&mut remote, &tail, &ONE);
-            for _ in 0..IDLE_REPLIES_MAX {
-                // What it has received in another session says nothing of this one.
-                remote.answered(in_session, index(received));
-            }
+            // What it has received in another session says nothing of this one.
+            answers(&mut remote, PATIENCE, in_session, received);
             assert_eq!(pump(&mut remote, &tail, &ONE), [(2, again - 1, again)]);
         }
     }
@@ -450,18 +469,32 @@ mod tests {
         progress(&mut remote, &tail, 1, 1);
         pump(&mut remote, &tail, &ONE);
         for received in 1..3 {
-            for _ in 1..IDLE_REPLIES_MAX {
-                remote.answered(true, index(received));
-            }
+            answers(&mut remote, PATIENCE - 1, true, received);
             progress(&mut remote, &tail, received + 1, 1);
         }
-        remote.answered(true, index(3));
+        answers(&mut remote, 1, true, 3);
         assert_eq!(remote.session, Session::from_wire(1), "it gets on, if slowly");
         // It has all that it was sent: there is nothing to be lost.
-        for _ in 0..IDLE_REPLIES_MAX {
-            remote.answered(true, index(3));
-        }
+        answers(&mut remote, PATIENCE, true, 3);
         assert_eq!(remote.session, Session::from_wire(1));
+    }
+
+    #[test]
+    fn what_is_in_memory_does_not_overtake_what_comes_out_of_the_log() {
+        let mut tail = log(3);
+        tail.submit();
+        tail.commit_next();
+        tail.settle(index(1));
+        tail.release();
+        let mut remote = remote(1);
+        let mut effects = Effects::new();
+        remote.pump(EPOCH, LogIndex::ZERO, &tail, &ONE, &mut effects);
+        assert!(effects.drain().any(|effect| matches!(effect, Effect::SendFromLog { .. })));
+        remote.sent_from_log(remote.session, Some((index(1), 10)), 2, &mut Effects::new());
+        remote.state = State::Streaming;
+        assert_eq!(pump(&mut remote, &tail, &ONE), []);
+        progress(&mut remote, &tail, 1, 1);
+        assert_eq!(pump(&mut remote, &tail, &ONE), [(1, 1, 2), (1, 2, 3)]);
     }
 
     #[test]
