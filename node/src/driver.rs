@@ -313,6 +313,9 @@ impl Driver {
         for damage in output.damage.drain(..) {
             self.note_damage(&damage);
         }
+        for took in output.commits.drain(..) {
+            metrics.commit.record(took);
+        }
         for sound in output.sound.drain(..) {
             self.note_sound(&sound);
         }

@@ -5,6 +5,7 @@
 //! requests come, and [`Engine::turn`] whenever the disk or the clock may have something to say.
 //! The node drives it from tokio, the tests and the simulator from a loop over a simulated disk.
 
+mod damage;
 mod load;
 mod mending;
 mod open;
@@ -33,9 +34,7 @@ use quorate_net::{Frame, WireError};
 use quorate_storage::disk::DiskError;
 use quorate_storage::index::{self, Index, IndexError};
 use quorate_storage::io::Io;
-use quorate_storage::log::{
-    self, Found, Log, LogFault, MendError, Part, Scrub, ScrubProgress, Written,
-};
+use quorate_storage::log::{self, Log, LogFault, Scrub, ScrubProgress, Written};
 use quorate_storage::read::{ReadError, StoreReader};
 use quorate_storage::superblock::Superblock;
 
@@ -47,12 +46,10 @@ use crate::logger::Logger;
 use crate::recorder::segment::Origin;
 use crate::recorder::{Core, Recorder, RecordingFolder};
 
+pub use self::damage::damaged_record;
 pub use self::mending::Mended;
 pub use self::open::{EngineOptions, OpenError, Recovered};
 pub use self::outgoing::Outgoing;
-
-/// Other nodes ask for one entry at a time; more than this at once is too much.
-const GIVING_MAX: usize = 8;
 
 /// Why an engine can't go on. It is final: what is on the disk is uncertain, or can't be read.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -92,6 +89,9 @@ pub struct Output {
     pub sound: Vec<Range<Position>>,
     /// Log writes that ended: how long each took, and its bytes.
     pub writes: Vec<(Duration, u64)>,
+    /// Entries that this node has committed as a leader: how long each took since it was begun to
+    /// be written.
+    pub commits: Vec<Duration>,
 }
 
 /// One group's engine.
@@ -115,6 +115,8 @@ pub struct Engine {
     written: Vec<Written>,
     /// Entries whose write has not ended, with its start and its length, in their order.
     writing: VecDeque<(LogIndex, Instant, u64)>,
+    /// Entries of a leader that are not committed, with the start of their write, in their order.
+    committing: VecDeque<(LogIndex, Instant)>,
     committed: LogIndex,
     end: Position,
     events: u64,
@@ -191,31 +193,6 @@ impl Engine {
             _ => unreachable!("others are not for an engine"),
         }
         Ok(())
-    }
-
-    /// Another node's copy of an entry is damaged, and it asks for this one's.
-    fn give(&mut self, to: NodeId, index: LogIndex) {
-        let is_given = index <= self.committed && self.giving < GIVING_MAX;
-        self.giving += 1;
-        self.loaded.extend(if is_given {
-            self.loads.start(load::given(self.log.reader(), to, index))
-        } else {
-            Some(Loaded::Given { to, index, entry: Ok(None) })
-        });
-        self.woken.0.store(true, Ordering::Relaxed);
-    }
-
-    /// A reader has met damage. Says whether it may be mended soon: then it is looked at at once.
-    pub fn suspect(&mut self, error: &ReadError) -> bool {
-        let Some(position) = damaged_record(error) else { return false };
-        if self.core.replica.peers().next().is_none() {
-            return false;
-        }
-        if self.mending.knows_of(position) {
-            return true;
-        }
-        self.woken.0.store(true, Ordering::Relaxed);
-        self.scrub.as_mut().is_some_and(|scrub| scrub.suspect(position))
     }
 
     /// Takes in what the disk has done, ends the core's turn, and carries out its effects. What that
@@ -420,30 +397,7 @@ impl Engine {
         let waker = self.waker.clone();
         let mut context = Context::from_waker(&waker);
         self.index.poll(&mut context, now.monotonic).map_err(Fault::Index)?;
-        let Some(scrub) = &mut self.scrub else { return Ok(()) };
-        match scrub.poll(now.monotonic, &mut context) {
-            Some(Found::Damaged { error, before }) => {
-                // What is not committed may still be taken back, and nobody gives it away.
-                let committed = before.filter(|before| before.index < self.committed);
-                committed.into_iter().for_each(|before| self.mending.found(before));
-                output.damage.push(error.into());
-            }
-            Some(Found::Sound(range)) => output.sound.push(range),
-            None => {}
-        }
-        if let Some(mended) = self.mending.poll(now.monotonic, &mut context) {
-            match &mended.result {
-                Ok(()) => scrub.look_again(mended.before),
-                Err(MendError::Write(error)) => return Err(LogFault(error.clone()).into()),
-                Err(_) => {}
-            }
-            output.mended.push(mended);
-        }
-        let up = self.core.replica.peers().filter(|peer| peer.up).map(|peer| peer.node);
-        if let Some((node, index)) = self.mending.ask(now.monotonic, up) {
-            output.sends.push(self.encoder.fetch(node, index));
-        }
-        Ok(())
+        self.mend(now, &mut context, output)
     }
 
     fn take_written(&mut self, now: Now, output: &mut Output) -> Result<(), Fault> {
@@ -512,7 +466,7 @@ impl Engine {
                 Effect::Truncate { end } => self.truncate(end),
                 Effect::Halt(halt) => return Err(Fault::Halted(halt)),
                 Effect::Transferred { request, result } => output.transfers.push((request, result)),
-                Effect::Commit { index, end } => self.commit(index, end),
+                Effect::Commit { index, end } => self.commit(now, index, end, output),
                 Effect::LoadHead { stream, epoch } => {
                     let load = load::head(self.reader.clone(), stream, epoch);
                     self.loaded.extend(self.loads.start(load));
@@ -538,6 +492,7 @@ impl Engine {
     /// What was being written of the removed entries is nobody's business any more.
     fn truncate(&mut self, end: LogEnd) {
         self.writing.retain(|(index, _, _)| *index <= end.index);
+        self.committing.retain(|(index, _)| *index <= end.index);
         self.log.truncate(end);
         self.woken.0.store(true, Ordering::Relaxed);
     }
@@ -554,10 +509,19 @@ impl Engine {
         let (entry, body) = self.core.replica.entry(index);
         self.writing.push_back((index, now.monotonic, entry.end().since(entry.position)));
         self.log.append(entry, body, self.committed);
+        if self.core.replica.view().role.leads() {
+            self.committing.push_back((index, now.monotonic));
+        }
     }
 
     /// Shows entries to readers.
-    fn commit(&mut self, index: LogIndex, end: Position) {
+    fn commit(&mut self, now: Now, index: LogIndex, end: Position, output: &mut Output) {
+        let leads = self.core.replica.view().role.leads();
+        while let Some((_, begun)) = self.committing.pop_front_if(|(own, _)| *own <= index) {
+            let nanos = now.monotonic.nanos().saturating_sub(begun.nanos());
+            // What a later leader commits says nothing of how long it takes.
+            output.commits.extend(leads.then_some(Duration::from_nanos(nanos)));
+        }
         while self.committed < index {
             self.committed = self.committed.next();
             let (entry, body) = self.core.replica.entry(self.committed);
@@ -574,23 +538,6 @@ impl Engine {
             self.disk_full = full;
             self.step(now, Input::DiskSpace { full });
         }
-    }
-}
-
-/// Where the record starts, or where in it an event should, that a reader has found damaged.
-#[must_use]
-pub fn damaged_record(error: &ReadError) -> Option<Position> {
-    match error {
-        ReadError::Log(log::ReadError::Corrupt(corruption)) => match corruption.part {
-            Part::Record { position, .. } => Some(position),
-            Part::Unused
-            | Part::SegmentHeader
-            | Part::SegmentFooter
-            | Part::Segment
-            | Part::Stamp => None,
-        },
-        ReadError::Log(log::ReadError::NoEvent(position)) => Some(*position),
-        _ => None,
     }
 }
 

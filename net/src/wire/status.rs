@@ -118,7 +118,7 @@ pub struct GroupStatus {
     pub voters: u32,
     /// What can be lost now.
     pub tolerates: Tolerates,
-    /// Of a hundred appends, 99 were committed within this.
+    /// Of a hundred entries, 99 were committed within this since they were begun to be written.
     pub commit_p99_us: u64,
     /// All members, the node itself among them.
     pub members: Vec<MemberStatus>,

@@ -40,9 +40,9 @@ impl Number {
 }
 
 /// Upper bounds of the buckets of a [`Latency`], in microseconds.
-const BUCKETS_US: [u64; 16] = [
-    50, 75, 100, 150, 200, 300, 500, 750, 1_000, 2_000, 5_000, 10_000, 50_000, 100_000, 500_000,
-    1_000_000,
+const BUCKETS_US: [u64; 17] = [
+    50, 75, 100, 150, 200, 300, 500, 750, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000,
+    500_000, 1_000_000,
 ];
 
 /// How long something took, counted in buckets.
@@ -106,6 +106,8 @@ macro_rules! metrics {
             refusals: [Number; REFUSALS.len()],
             /// From the submission of a log write to its being on stable storage.
             pub log_write: Latency,
+            /// From the submission of a leader's log write to the commit of the entry.
+            pub commit: Latency,
             /// From an append's arrival to its answer.
             pub append: Latency,
         }
@@ -255,6 +257,8 @@ pub fn render(shared: &Shared) -> String {
     }
     let about = "From the submission of a log write to its being on stable storage.";
     metrics.log_write.write(&mut text, "quorate_log_write_seconds", about);
+    let about = "From the submission of a log write, on the leader, to the commit of the entry.";
+    metrics.commit.write(&mut text, "quorate_commit_seconds", about);
     let about = "From an append's arrival at the node to its answer.";
     metrics.append.write(&mut text, "quorate_append_seconds", about);
     write_subscriptions(&mut text, shared);

@@ -75,7 +75,7 @@ impl Driver {
             leader: view.leader.map(NodeId::get),
             voters: u32::try_from(members.len()).expect("members are few"),
             tolerates: tolerates(&members, view.leader.is_some()),
-            commit_p99_us: self.shared.metrics.append.quantile_us(0.99),
+            commit_p99_us: self.shared.metrics.commit.quantile_us(0.99),
             members,
         }
     }

@@ -185,6 +185,7 @@ impl Engine {
             loaded: Vec::new(),
             written: Vec::new(),
             writing: VecDeque::new(),
+            committing: VecDeque::new(),
             committed: committed.index,
             end: committed.position,
             events: committed.events,

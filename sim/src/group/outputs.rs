@@ -88,6 +88,7 @@ impl World {
         }
         output.notices.clear();
         output.writes.clear();
+        output.commits.clear();
         for (index, from) in node::mended(&output) {
             self.coverage.hit("mended entry");
             self.note(format_args!("node {node} mends entry {index} with node {from}'s"));
