@@ -434,8 +434,6 @@ impl Driver {
     /// A read has met damage or a failing disk: what its client is to be told.
     pub(crate) fn read_failed(&self, error: &ReadError) -> ErrorCode {
         self.note_damage(error);
-        self.engine.borrow_mut().suspect(error);
-        self.wakeup.want();
         match error {
             ReadError::Log(log::ReadError::Disk(_)) | ReadError::Index(IndexError::Disk(_)) => {
                 ErrorCode::Internal

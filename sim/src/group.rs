@@ -428,10 +428,7 @@ impl World {
     fn crash(&mut self, node: usize, survival: Option<Survival>) {
         self.note(format_args!("node {node} ends, power loss leaving {survival:?}"));
         self.end_process(node);
-        match survival {
-            Some(survival) => self.nodes[node].medium.power_loss_keeping(survival),
-            None => self.nodes[node].medium.restart(),
-        }
+        self.nodes[node].medium.end(survival);
         self.tell_of(node);
     }
 

@@ -77,10 +77,11 @@ impl Driver {
     pub(crate) async fn is_mended(&self, error: &ReadError, deadline: clock::Instant) -> bool {
         let Some(position) = damaged_record(error) else { return false };
         self.note_damage(error);
-        if !self.engine.borrow_mut().suspect(error) || !self.damage.borrow().knows_of(position) {
+        let can_be_mended = self.engine.borrow_mut().suspect(error);
+        self.wakeup.want();
+        if !can_be_mended || !self.damage.borrow().knows_of(position) {
             return false;
         }
-        self.wakeup.want();
         let mut damage = self.damage.subscribe();
         let mended = damage.wait_for(|damage| !damage.knows_of(position));
         clock::timeout_at(deadline, mended).await.is_ok()

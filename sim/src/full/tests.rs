@@ -17,34 +17,7 @@ use crate::scenario::check::{self, Tier};
 use crate::scenario::model::Scenario;
 use crate::scenario::resolve::resolve;
 
-const SMALL: &str = r#"
-schema = 1
-name = "small"
-[run]
-virtual_time = "1500ms"
-warmup = "100ms"
-settle = "500ms"
-[[zone]]
-name = "z1"
-[[link]]
-between = ["z1", "z1"]
-rtt = "2ms"
-[[node]]
-name = "n1"
-zone = "z1"
-[[node]]
-name = "n2"
-zone = "z1"
-[[node]]
-name = "n3"
-zone = "z1"
-[[client]]
-name = "c"
-zone = "z1"
-[[client.load]]
-op = "mixed"
-rate = "40/s"
-"#;
+const SMALL: &str = include_str!("tests/small.toml");
 
 fn scenario(more: &str) -> Scenario {
     resolve(Path::new("small.toml"), &format!("{SMALL}{more}")).unwrap_or_else(|it| panic!("{it}"))

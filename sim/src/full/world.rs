@@ -405,11 +405,7 @@ impl World {
             state.talk.ends(&mut self.lab.record.borrow_mut(), now, node);
             state.happened.push(Trigger::NodeDown);
         }
-        let medium = &self.computers[node].medium;
-        match survival {
-            Some(survival) => medium.power_loss_keeping(survival),
-            None => medium.restart(),
-        }
+        self.computers[node].medium.end(survival);
         self.lab.tell_of(node);
     }
 

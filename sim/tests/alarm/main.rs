@@ -14,34 +14,9 @@ use self::callers::not_allowed;
 use self::shim::{Left, Run, System};
 
 /// Processes that end in each way, and everything that clients do.
-const SCENARIO: &str = r#"
-schema = 1
-name = "alarm"
-[run]
-virtual_time = "1500ms"
-warmup = "100ms"
-settle = "500ms"
-[[zone]]
-name = "z1"
-[[link]]
-between = ["z1", "z1"]
-rtt = "2ms"
-[[node]]
-name = "n1"
-zone = "z1"
-[[node]]
-name = "n2"
-zone = "z1"
-[[node]]
-name = "n3"
-zone = "z1"
-[[client]]
-name = "c"
-zone = "z1"
-[[client.load]]
-op = "mixed"
-rate = "40/s"
-[[client.load]]
+const SCENARIO: &str = concat!(
+    include_str!("../../src/full/tests/small.toml"),
+    r#"[[client.load]]
 op = "read"
 rate = "20/s"
 [[client.load]]
@@ -56,7 +31,8 @@ at = "600ms"
 kind = "crash"
 node = "$leader"
 restart_after = "200ms"
-"#;
+"#
+);
 
 /// Two that have nothing in common.
 const LIES: [System; 2] = [System::Lies(1), System::Lies(2)];

@@ -25,7 +25,7 @@ use std::cell::RefCell;
 use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 
-pub use self::crash::{Crash, CrashPoint, crash_everywhere};
+pub use self::crash::{Crash, CrashPoint, ENDS, crash_everywhere};
 use self::fault::Faults;
 pub use self::fault::{Fault, FaultPlan, Strike};
 use self::image::Inode;
@@ -71,6 +71,14 @@ impl Medium {
     /// The power is lost, and this is left.
     pub fn power_loss_keeping(&self, survival: Survival) {
         self.0.borrow_mut().lose_power(survival);
+    }
+
+    /// The process ends, and with it its machine's power, where something is said to survive that.
+    pub fn end(&self, survival: Option<Survival>) {
+        match survival {
+            Some(survival) => self.power_loss_keeping(survival),
+            None => self.restart(),
+        }
     }
 
     /// Stops the machine at this change, counted from the medium's first. From then on every

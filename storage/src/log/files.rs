@@ -1,4 +1,5 @@
-//! Segments that are open for reading, a bounded number of them, with their anchors.
+//! Segments that are open for reading, a bounded number of them, with their anchors; and how any
+//! file of the log is opened and read.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -8,7 +9,7 @@ use quorate_core::id::Position;
 use super::home::Home;
 use super::segment::{self, FOOTER_BYTES, SegmentFooter};
 use crate::buffer::AlignedBuffer;
-use crate::disk::{Access, DiskError, Done, FileId, Op};
+use crate::disk::{Access, DiskError, Done, FileId, FileName, Op};
 use crate::io::Io;
 
 /// Files that are kept open; a read of another one closes the one that was used least recently.
@@ -45,11 +46,7 @@ impl OpenSegment {
 
     /// Reads whole sectors.
     pub(super) async fn read(&self, offset: u64, bytes: usize) -> Result<AlignedBuffer, DiskError> {
-        let buffer = AlignedBuffer::zeroed(bytes);
-        match self.io.run(Op::Read { file: self.file, offset, buffer }).await? {
-            Done::Transferred(buffer) => Ok(buffer),
-            other => unreachable!("a read gives its buffer, not {other:?}"),
-        }
+        read(&self.io, self.file, offset, bytes as u64).await
     }
 }
 
@@ -88,5 +85,27 @@ impl OpenSegments {
     /// Lets go of a segment, to read its anchors when it is opened the next time.
     pub(super) fn forget(&mut self, base: Position) {
         self.open.remove(&base);
+    }
+}
+
+/// Opens a file past the page cache.
+pub(super) async fn open_direct(io: &Io, name: FileName) -> Result<FileId, DiskError> {
+    match io.run(Op::Open { name, access: Access::Direct }).await? {
+        Done::Opened { file, .. } => Ok(file),
+        other => unreachable!("an open gives a file, not {other:?}"),
+    }
+}
+
+/// Reads whole sectors.
+pub(super) async fn read(
+    io: &Io,
+    file: FileId,
+    offset: u64,
+    bytes: u64,
+) -> Result<AlignedBuffer, DiskError> {
+    let buffer = AlignedBuffer::zeroed(bytes as usize);
+    match io.run(Op::Read { file, offset, buffer }).await? {
+        Done::Transferred(buffer) => Ok(buffer),
+        other => unreachable!("a read gives its buffer, not {other:?}"),
     }
 }

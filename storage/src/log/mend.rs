@@ -10,13 +10,14 @@
 use quorate_core::id::Position;
 use quorate_core::log::entry::{EntryHeader, LogEnd, SECTOR_BYTES};
 
+use super::files::{open_direct, read};
 use super::image::{Verdict, events_are_good, examine};
 use super::reader::LogReader;
 use super::record::{self, Stamps};
 use super::recover::Segment;
-use super::segment::{self, RECORDS_OFFSET};
+use super::segment;
 use crate::buffer::AlignedBuffer;
-use crate::disk::{Access, DiskError, Done, Durability, FileId, Op};
+use crate::disk::{DiskError, Durability, FileId, Op};
 
 /// Why a damaged record is not mended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,11 +71,8 @@ pub async fn mend(
         Verdict::Present(header) if events_are_good(&header, &body) => {}
         Verdict::Present(_) | Verdict::Blank | Verdict::Bad(_) => return Err(MendError::Unfit),
     }
-    let name = segment::file_name(segment.base());
-    let opened = reader.io.run(Op::Open { name, access: Access::Direct }).await;
-    let Done::Opened { file, .. } = opened.map_err(MendError::Read)? else {
-        unreachable!("an open gives a file")
-    };
+    let opened = open_direct(&reader.io, segment::file_name(segment.base())).await;
+    let file = opened.map_err(MendError::Read)?;
     let place = Place { reader: &reader, segment: &segment, file, before, entry };
     let mended = place.write(record).await;
     reader.io.run(Op::Close { file }).await.map_err(MendError::Read)?;
@@ -98,7 +96,7 @@ impl Place<'_> {
         if !self.is_continued().await? {
             return Err(MendError::Unfit);
         }
-        let offset = self.offset(self.before.position);
+        let offset = self.segment.offset_of(self.before.position);
         let (file, durability) = (self.file, Durability::Durable);
         let write = Op::Write { file, offset, buffer: record, durability };
         self.reader.io.run(write).await.map_err(MendError::Write)?;
@@ -108,7 +106,7 @@ impl Place<'_> {
     /// Whether the record is there as it should be.
     async fn is_good(&self) -> Result<bool, MendError> {
         let bytes = self.entry.end().since(self.before.position);
-        let found = self.read(self.offset(self.before.position), bytes).await?;
+        let found = self.read(self.before.position, bytes).await?;
         let Verdict::Present(header) = examine(&found, &self.reader.home, &self.before) else {
             return Ok(false);
         };
@@ -132,7 +130,7 @@ impl Place<'_> {
     async fn next(&self) -> Result<LogEnd, MendError> {
         let mut at = self.before.position.plus(SECTOR_BYTES);
         while at < self.segment.end.position {
-            let sector = self.read(self.offset(at), SECTOR_BYTES).await?;
+            let sector = self.read(at, SECTOR_BYTES).await?;
             match record::decode_header(&sector, &self.reader.home) {
                 Ok(header) if header.entry.position == at => return Ok(header.before()),
                 Ok(_) | Err(_) => at = at.plus(SECTOR_BYTES),
@@ -141,16 +139,8 @@ impl Place<'_> {
         Ok(self.segment.end)
     }
 
-    fn offset(&self, position: Position) -> u64 {
-        RECORDS_OFFSET + position.since(self.segment.base())
-    }
-
-    async fn read(&self, offset: u64, bytes: u64) -> Result<AlignedBuffer, MendError> {
-        let buffer = AlignedBuffer::zeroed(bytes as usize);
-        let read = Op::Read { file: self.file, offset, buffer };
-        match self.reader.io.run(read).await.map_err(MendError::Read)? {
-            Done::Transferred(buffer) => Ok(buffer),
-            other => unreachable!("a read gives its buffer, not {other:?}"),
-        }
+    async fn read(&self, from: Position, bytes: u64) -> Result<AlignedBuffer, MendError> {
+        let offset = self.segment.offset_of(from);
+        read(&self.reader.io, self.file, offset, bytes).await.map_err(MendError::Read)
     }
 }

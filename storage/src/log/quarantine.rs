@@ -18,6 +18,7 @@
 use quorate_core::id::Position;
 use quorate_core::log::entry::SECTOR_BYTES;
 
+use super::files::{open_direct, read};
 use super::home::{Home, log_id_at, put_u32, put_u64, u32_at, u64_at};
 use crate::buffer::AlignedBuffer;
 use crate::disk::{Access, DiskError, DiskErrorKind, Done, Durability, FileId, FileName, Op};
@@ -131,13 +132,11 @@ async fn fill(
         if length == 0 {
             continue;
         }
-        let open = Op::Open { name: piece.name.clone(), access: Access::Direct };
-        let from = match io.run(open).await {
-            Ok(Done::Opened { file, .. }) => file,
+        let from = match open_direct(io, piece.name.clone()).await {
+            Ok(file) => file,
             // Removed before a crash that came before its copy was complete.
             Err(error) if error.kind == DiskErrorKind::NotFound => continue,
             Err(error) => return Err(error),
-            Ok(other) => unreachable!("an open gives a file, not {other:?}"),
         };
         let copied = read(io, from, piece.offset, length).await;
         io.run(Op::Close { file: from }).await?;
@@ -145,12 +144,4 @@ async fn fill(
         at += length;
     }
     io.run(Op::Sync { file }).await.map(drop)
-}
-
-async fn read(io: &Io, file: FileId, offset: u64, bytes: u64) -> Result<AlignedBuffer, DiskError> {
-    let buffer = AlignedBuffer::zeroed(bytes as usize);
-    match io.run(Op::Read { file, offset, buffer }).await? {
-        Done::Transferred(buffer) => Ok(buffer),
-        other => unreachable!("a read gives its buffer, not {other:?}"),
-    }
 }

@@ -494,7 +494,7 @@ impl LogReader {
 
 impl Segment {
     /// Where in the file a position lies.
-    fn offset_of(&self, position: Position) -> u64 {
+    pub(super) fn offset_of(&self, position: Position) -> u64 {
         RECORDS_OFFSET + position.since(self.base())
     }
 

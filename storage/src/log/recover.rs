@@ -31,6 +31,7 @@ use quorate_core::id::{LogIndex, Position};
 use quorate_core::log::entry::{LogEnd, SECTOR_BYTES};
 
 use super::corruption::{Corruption, Damage, Part};
+use super::files::open_direct;
 use super::home::Home;
 use super::image::{SegmentImage, Verdict};
 use super::record::Stamps;
@@ -465,8 +466,7 @@ async fn settle_unsealed(
 /// Makes stable what the last process may have written without hearing that it was, and the file's
 /// name: what is found is relied on from now on.
 async fn make_stable(io: &Io, name: FileName) -> Result<(), DiskError> {
-    let done = io.run(Op::Open { name, access: Access::Direct }).await?;
-    let Done::Opened { file, .. } = done else { unreachable!("an open gives a file") };
+    let file = open_direct(io, name).await?;
     io.run(Op::Sync { file }).await?;
     io.run(Op::Close { file }).await.map(drop)
 }
@@ -497,7 +497,7 @@ async fn zero(io: &Io, image: &SegmentImage, from: Position, bytes: u64) -> Resu
     if bytes == 0 {
         return Ok(());
     }
-    let file = removal::open(io, image.base).await?;
+    let file = open_direct(io, image.name()).await?;
     removal::zero(io, file, image.offset_of(from), bytes).await?;
     io.run(Op::Close { file }).await.map(drop)
 }

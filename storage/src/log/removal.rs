@@ -16,12 +16,13 @@
 use quorate_core::id::{LogIndex, Position};
 use quorate_core::log::entry::LogEnd;
 
+use super::files::{open_direct, read};
 use super::home::Home;
 use super::quarantine::{self, Piece};
 use super::segment::{self, FOOTER_BYTES, RECORDS_OFFSET, SegmentFooter, records_bytes};
 use super::stamp::StampFile;
 use crate::buffer::AlignedBuffer;
-use crate::disk::{Access, DiskError, DiskErrorKind, Done, Durability, FileId, Op};
+use crate::disk::{DiskError, DiskErrorKind, Durability, FileId, Op};
 use crate::io::Io;
 
 /// What is zeroed in one write.
@@ -93,12 +94,10 @@ pub(super) async fn finish(
     }
     let file = match kept.file {
         Some(file) => file,
-        None => open(io, kept.base).await?,
+        None => open_direct(io, segment::file_name(kept.base)).await?,
     };
     let footer_at = kept.bytes - FOOTER_BYTES;
-    let buffer = AlignedBuffer::zeroed(FOOTER_BYTES as usize);
-    let done = io.run(Op::Read { file, offset: footer_at, buffer }).await?;
-    let Done::Transferred(footer) = done else { unreachable!("a read gives its buffer") };
+    let footer = read(io, file, footer_at, FOOTER_BYTES).await?;
     let footer = SegmentFooter::decode(&footer, home, kept.base, kept.bytes).ok();
     zero(io, file, footer_at, FOOTER_BYTES).await?;
     let bytes = written.get().saturating_sub(end.position.get());
@@ -122,15 +121,6 @@ pub(super) async fn zero(
         offset += length;
     }
     Ok(())
-}
-
-/// Opens a segment for writing.
-pub(super) async fn open(io: &Io, base: Position) -> Result<FileId, DiskError> {
-    let name = segment::file_name(base);
-    match io.run(Op::Open { name, access: Access::Direct }).await? {
-        Done::Opened { file, .. } => Ok(file),
-        other => unreachable!("an open gives a file, not {other:?}"),
-    }
 }
 
 /// Where what is removed lies.

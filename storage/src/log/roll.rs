@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 use quorate_core::id::Position;
 use quorate_core::log::entry::LogEnd;
 
+use super::files::open_direct;
 use super::record::Stamps;
 use super::recover::Segment;
 use super::segment::{self, Anchors, FOOTER_BYTES, SegmentFooter, SegmentHeader};
 use super::{Log, Settings, Working, spare};
 use crate::buffer::AlignedBuffer;
-use crate::disk::{Access, DiskError, Done, Durability, FileId, FileName, Op};
+use crate::disk::{DiskError, Durability, FileId, Op};
 use crate::io::Io;
 
 /// A segment without a footer that takes no more records.
@@ -156,11 +157,4 @@ async fn seal(
     let write = Op::Write { file, offset, buffer: footer, durability: Durability::Durable };
     io.run(write).await?;
     io.run(Op::Close { file }).await.map(drop)
-}
-
-async fn open_direct(io: &Io, name: FileName) -> Result<FileId, DiskError> {
-    match io.run(Op::Open { name, access: Access::Direct }).await? {
-        Done::Opened { file, .. } => Ok(file),
-        other => unreachable!("an open gives a file, not {other:?}"),
-    }
 }

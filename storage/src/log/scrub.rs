@@ -14,13 +14,13 @@ use quorate_core::log::entry::LogEnd;
 use quorate_core::time::Instant;
 
 use super::corruption::{Corruption, Damage, Part};
+use super::files::{open_direct, read};
 use super::home::Home;
 use super::image::{Verdict, events_are_good, examine};
 use super::reader::{LogReader, Placed, ReadError, place};
 use super::recover::Segment;
 use super::segment::{self, FOOTER_BYTES, RECORDS_OFFSET, SegmentFooter, SegmentHeader};
-use crate::buffer::AlignedBuffer;
-use crate::disk::{Access, DiskError, Done, FileId, Op};
+use crate::disk::{FileId, Op};
 use crate::io::Io;
 
 /// Bytes that are read, and then checked without a pause.
@@ -224,9 +224,7 @@ async fn check_records(
     segment: &Segment,
     looked: &mut Looked,
 ) -> Result<(), ReadError> {
-    let name = segment::file_name(segment.base());
-    let done = io.run(Op::Open { name, access: Access::Direct }).await?;
-    let Done::Opened { file, .. } = done else { unreachable!("an open gives a file") };
+    let file = open_direct(io, segment::file_name(segment.base())).await?;
     let result = check_opened(io, home, segment, file, looked).await;
     io.run(Op::Close { file }).await?;
     result
@@ -304,14 +302,6 @@ async fn check_ends(
         return Err(bad_part(segment, offset, Part::SegmentFooter));
     }
     Ok(())
-}
-
-async fn read(io: &Io, file: FileId, offset: u64, bytes: u64) -> Result<AlignedBuffer, DiskError> {
-    let buffer = AlignedBuffer::zeroed(bytes as usize);
-    match io.run(Op::Read { file, offset, buffer }).await? {
-        Done::Transferred(buffer) => Ok(buffer),
-        other => unreachable!("a read gives its buffer, not {other:?}"),
-    }
 }
 
 fn bad(

@@ -1,11 +1,10 @@
 //! One entry of the log for a node whose own copy is damaged.
 
 use quorate_core::id::{GroupId, LogIndex};
-use quorate_core::log::entry::EntryHeader;
 use rkyv::{Archive, Serialize};
 
 use super::consensus::index;
-use super::entries::take_entry;
+use super::entries::{Entry, take_entry};
 use super::{PeerKind, PeerMessage};
 use crate::frame::{Frame, WireError};
 use crate::wire::{Kind, access, encode, encode_head};
@@ -36,7 +35,7 @@ pub(super) fn encode_fetched(
     out: &mut Vec<u8>,
     group: GroupId,
     index: LogIndex,
-    entry: Option<&(EntryHeader, &[u8])>,
+    entry: Option<&Entry<'_>>,
 ) {
     let mut payload = Vec::new();
     if let Some((header, body)) = entry {

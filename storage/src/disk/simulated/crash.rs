@@ -13,6 +13,15 @@ pub enum CrashPoint {
     Completed(u64),
 }
 
+/// All ways in which a process can end: see [`Medium::end`].
+pub const ENDS: [Option<Survival>; 5] = [
+    None,
+    Some(Survival::Nothing),
+    Some(Survival::Everything),
+    Some(Survival::Sectors),
+    Some(Survival::SmallSectors),
+];
+
 /// One crash of [`crash_everywhere`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Crash {
@@ -38,16 +47,9 @@ pub fn crash_everywhere<T>(
     workload(&whole);
     let changes = whole.changes_completed();
     assert!(changes > 0, "a workload that changes nothing can't be interrupted");
-    let survivals = [
-        None,
-        Some(Survival::Nothing),
-        Some(Survival::Everything),
-        Some(Survival::Sectors),
-        Some(Survival::SmallSectors),
-    ];
     for change in 1..=changes {
         for point in [CrashPoint::Submitted(change), CrashPoint::Completed(change)] {
-            for survival in survivals {
+            for survival in ENDS {
                 let crash = Crash { point, survival };
                 // Shown by the test harness only where the test fails.
                 println!("seed {seed}: {crash:?}");
@@ -55,10 +57,7 @@ pub fn crash_everywhere<T>(
                 medium.crash_at(point);
                 let durable = workload(&medium);
                 assert!(medium.has_crashed(), "the workload is the same each time");
-                match survival {
-                    Some(survival) => medium.power_loss_keeping(survival),
-                    None => medium.restart(),
-                }
+                medium.end(survival);
                 check(&medium, durable, crash);
             }
         }

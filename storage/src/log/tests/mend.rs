@@ -2,7 +2,7 @@
 
 use super::damage::scrubbed;
 use super::*;
-use crate::disk::simulated::{CrashPoint, Survival};
+use crate::disk::simulated::{CrashPoint, ENDS};
 
 /// Four records fill the first segment, and three are in the second, which takes more.
 const SIZES: [usize; 7] = [100, 4000, 9000, 50, 5000, 60, 8000];
@@ -175,14 +175,7 @@ fn a_record_between_two_damaged_ones_is_mended_all_the_same() {
 #[test]
 fn a_crash_while_it_is_mended_leaves_damage_or_the_entry() {
     let all = entries(&SIZES);
-    let survivals = [
-        None,
-        Some(Survival::Nothing),
-        Some(Survival::Everything),
-        Some(Survival::Sectors),
-        Some(Survival::SmallSectors),
-    ];
-    for (seed, survival) in (0..40).zip(survivals.into_iter().cycle()) {
+    for (seed, survival) in (0..40).zip(ENDS.into_iter().cycle()) {
         for point in [CrashPoint::Submitted, CrashPoint::Completed] {
             let medium = Medium::new(seed);
             fill(&medium, &all, true);
@@ -193,10 +186,7 @@ fn a_crash_while_it_is_mended_leaves_damage_or_the_entry() {
             mended(&io, &log, before(&all, 2), &all[2]).unwrap_err();
             assert!(medium.has_crashed());
             drop((log, io));
-            match survival {
-                Some(survival) => medium.power_loss_keeping(survival),
-                None => medium.restart(),
-            }
+            medium.end(survival);
             let io = super::io(&medium);
             let (log, _) = open(&io).unwrap();
             assert_eq!(log.end(), before(&all, 7), "the log is as long as it was");
