@@ -38,12 +38,13 @@ use tokio::sync::oneshot;
 
 use self::calls::{Call, Calls};
 use self::damage::Damages;
+pub(crate) use self::damage::tell_mended;
 use self::keeping::Keeping;
 pub use self::status::disk_name;
 use self::wakeup::{Driven, Wakeup};
 use crate::admin::{Phase, Shared};
 use crate::config::Config;
-use crate::engine::{Engine, Fault, Output};
+use crate::engine::{Engine, Fault, Mended, Output};
 use crate::gateway::Peer;
 use crate::gateway::session::Outbox;
 use crate::logger::{Fields, Logger, wall_clock};
@@ -93,6 +94,9 @@ pub trait Watch {
     ///
     /// - `stops`: it was its last one
     fn turned(&self, engine: &Engine, output: &Output, stops: bool);
+
+    /// Before the engine can be opened, an attempt was made to mend what is damaged.
+    fn mended_at_start(&self, mended: &Mended);
 
     /// A frame has come from another node; the engine has not seen it yet.
     fn heard(&self, from: NodeId, frame: &Frame);

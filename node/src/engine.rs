@@ -39,8 +39,6 @@ use quorate_storage::read::{ReadError, StoreReader};
 use quorate_storage::superblock::Superblock;
 
 use self::load::Loaded;
-use self::mending::Mending;
-use self::outgoing::Encoder;
 use self::tasks::Tasks;
 use crate::logger::Logger;
 use crate::recorder::segment::Origin;
@@ -48,7 +46,9 @@ use crate::recorder::{Core, Recorder, RecordingFolder};
 
 pub use self::damage::damaged_record;
 pub use self::mending::Mended;
+pub(crate) use self::mending::Mending;
 pub use self::open::{EngineOptions, OpenError, Recovered};
+pub(crate) use self::outgoing::Encoder;
 pub use self::outgoing::Outgoing;
 
 /// Why an engine can't go on. It is final: what is on the disk is uncertain, or can't be read.

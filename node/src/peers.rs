@@ -187,9 +187,21 @@ impl Peers {
         found.clone().expect("it was waited for")
     }
 
-    /// Frames go there from now on, and links come up. It is not kept alive by that.
+    /// Frames go there from now on, and no longer to what was attached before. Links come up, and are
+    /// told of if they are up already. It is not kept alive by that.
     pub fn attach(&self, inbound: &Rc<dyn Inbound>) {
         self.inbound.send_replace(Some(Rc::downgrade(inbound)));
+        for node in self.links.up() {
+            inbound.peer_up(node);
+        }
+    }
+
+    /// Tells what takes frames now of something.
+    fn tell_inbound(&self, tell: impl FnOnce(&dyn Inbound)) {
+        // What is gone wants to know of nothing.
+        if let Some(inbound) = taker(&self.inbound.borrow()) {
+            tell(&*inbound);
+        }
     }
 
     /// Serves a connection that another node has made, to its end.
@@ -316,6 +328,11 @@ impl Peers {
         let silent = talking.wait_for(|talking| !talking.contains_key(&node)).await;
         drop(silent.expect("this node holds the other side"));
     }
+}
+
+/// What takes frames, if it is still there.
+fn taker(attached: &Option<Weak<dyn Inbound>>) -> Option<Rc<dyn Inbound>> {
+    attached.as_ref()?.upgrade()
 }
 
 /// A node is spoken with.

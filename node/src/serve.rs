@@ -3,6 +3,7 @@
 mod data;
 mod machine;
 mod opening;
+mod rescue;
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::path::Path;

@@ -6,7 +6,7 @@
 //! group may have to take back what its leader never committed: [`Log::truncate`].
 //! [`LogReader`] reads what is committed, [`Scrub`] reads everything again in the background, and
 //! [`verify()`] does so offline. What is found damaged can be written anew from another node's copy:
-//! [`mend()`].
+//! [`mend()`], and where the log can't be opened because of it, [`mend_unopened()`].
 //!
 //! Acknowledged bytes that are good are never written again: a record is whole sectors, and a
 //! segment's header and footer have sectors of their own.
@@ -16,6 +16,7 @@ mod files;
 mod home;
 mod image;
 mod mend;
+mod mend_unopened;
 mod quarantine;
 mod reader;
 mod record;
@@ -45,6 +46,7 @@ use quorate_core::time::Instant;
 pub use self::corruption::{Corruption, Damage, Part};
 pub use self::home::Home;
 pub use self::mend::{MendError, mend};
+pub use self::mend_unopened::{good_before, mend_unopened};
 pub use self::reader::{Chunk, EventBytes, LogReader, ReadError};
 pub use self::recover::{OpenError, Recovery, TornTail};
 pub use self::scrub::{Found, Scrub, ScrubProgress};

@@ -7,8 +7,9 @@ use quorate_net::clock;
 use quorate_storage::read::ReadError;
 
 use super::Driver;
+use crate::admin::Metrics;
 use crate::engine::{Mended, damaged_record};
-use crate::logger::Fields;
+use crate::logger::{Fields, Logger};
 
 /// Damage beyond this is not told of: there is enough to look after.
 const DAMAGE_MAX: usize = 32;
@@ -89,20 +90,27 @@ impl Driver {
 
     /// An attempt to mend damage has ended.
     pub(super) fn note_mended(&self, mended: &Mended) {
-        let Mended { before, from, result } = mended;
-        let (index, from) = (before.index.next(), self.name_of(*from));
-        match result {
-            Ok(()) => {
-                self.shared.metrics.mended.add(1);
-                let sentence = "a damaged entry was written anew, as another node has it";
-                let fields: Fields<'_> =
-                    &[("index", &index), ("position", &before.position), ("from", &from)];
-                self.logger.info("mended", sentence, fields);
-            }
-            Err(error) => {
-                let fields: Fields<'_> = &[("index", &index), ("from", &from), ("reason", error)];
-                self.logger.error("not-mended", "a damaged entry could not be mended", fields);
-            }
+        tell_mended(&self.shared.metrics, self.logger, mended, &self.name_of(mended.from));
+    }
+}
+
+/// Tells people and metrics how an attempt to mend damage has ended.
+///
+/// - `from`: the name of the node whose copy it was
+pub(crate) fn tell_mended(metrics: &Metrics, logger: Logger, mended: &Mended, from: &str) {
+    let Mended { before, result, .. } = mended;
+    let index = before.index.next();
+    match result {
+        Ok(()) => {
+            metrics.mended.add(1);
+            let sentence = "a damaged entry was written anew, as another node has it";
+            let fields: Fields<'_> =
+                &[("index", &index), ("position", &before.position), ("from", &from)];
+            logger.info("mended", sentence, fields);
+        }
+        Err(error) => {
+            let fields: Fields<'_> = &[("index", &index), ("from", &from), ("reason", error)];
+            logger.error("not-mended", "a damaged entry could not be mended", fields);
         }
     }
 }

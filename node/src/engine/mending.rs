@@ -18,8 +18,8 @@ use quorate_storage::log::MendError;
 const WAITING_MAX: usize = 64;
 /// How long a node has for its answer. What travels on that lane may have to wait for a catch-up.
 const PATIENCE_NANOS: u64 = 2_000_000_000;
-/// When all nodes have been asked in vain, they are asked again after this.
-const AGAIN_NANOS: u64 = 60_000_000_000;
+/// When all nodes have been asked in vain, a node that runs asks them again after this.
+pub(super) const AGAIN_NANOS: u64 = 60_000_000_000;
 
 /// An attempt to mend an entry has ended.
 #[derive(Clone, Debug)]
@@ -33,12 +33,14 @@ pub struct Mended {
 }
 
 /// The entries of one log that are to be mended.
-pub(super) struct Mending {
+pub(crate) struct Mending {
     /// Where the log is good up to, before each of them. The first one is being mended.
     waiting: VecDeque<LogEnd>,
     step: Step,
     /// Nodes that were asked for the first one, and are not to be asked again so soon.
     asked: Vec<NodeId>,
+    /// How long nobody is asked after all were asked in vain.
+    rest_nanos: u64,
     /// Nobody is asked before this.
     rests_until: Instant,
 }
@@ -50,11 +52,13 @@ enum Step {
 }
 
 impl Mending {
-    pub(super) const fn new() -> Self {
+    /// - `rest_nanos`: for so long nobody is asked after all were asked in vain
+    pub(crate) const fn new(rest_nanos: u64) -> Self {
         Self {
             waiting: VecDeque::new(),
             step: Step::Idle,
             asked: Vec::new(),
+            rest_nanos,
             rests_until: Instant::START,
         }
     }
@@ -62,7 +66,7 @@ impl Mending {
     /// A committed entry is damaged.
     ///
     /// - `before`: where the log is good up to
-    pub(super) fn found(&mut self, before: LogEnd) {
+    pub(crate) fn found(&mut self, before: LogEnd) {
         if !self.waiting.contains(&before) && self.waiting.len() < WAITING_MAX {
             self.waiting.push_back(before);
         }
@@ -76,7 +80,7 @@ impl Mending {
     /// Whom to ask for which entry now.
     ///
     /// - `nodes`: those that can be reached
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         now: Instant,
         nodes: impl Iterator<Item = NodeId>,
@@ -108,7 +112,7 @@ impl Mending {
 
     /// A node has answered. Gives where the log is good up to, where it has the entry behind that and
     /// this is still to be written; what nobody waits for any more is left alone.
-    pub(super) fn answered(
+    pub(crate) fn answered(
         &mut self,
         from: NodeId,
         index: LogIndex,
@@ -130,7 +134,7 @@ impl Mending {
     /// The entry that was waited for is being written.
     ///
     /// - `work`: [`quorate_storage::log::mend`]
-    pub(super) fn write(
+    pub(crate) fn write(
         &mut self,
         from: NodeId,
         work: impl Future<Output = Result<(), MendError>> + 'static,
@@ -139,7 +143,7 @@ impl Mending {
     }
 
     /// Goes on with the write that is under way; says how it has ended.
-    pub(super) fn poll(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Mended> {
+    pub(crate) fn poll(&mut self, now: Instant, context: &mut Context<'_>) -> Option<Mended> {
         let Step::Writing { from, work } = &mut self.step else { return None };
         let from = *from;
         let Poll::Ready(result) = work.as_mut().poll(context) else { return None };
@@ -152,13 +156,18 @@ impl Mending {
                 self.asked.clear();
             }
             Err(MendError::Unfit) => self.asked.push(from),
-            Err(MendError::Read(_) | MendError::Write(_) | MendError::NotKept) => self.rest(now),
+            Err(
+                MendError::Read(_)
+                | MendError::Write(_)
+                | MendError::Truncating
+                | MendError::NotKept,
+            ) => self.rest(now),
         }
         Some(Mended { before, from, result })
     }
 
     /// When to go on though nothing comes in.
-    pub(super) fn next_timer(&self) -> Option<Instant> {
+    pub(crate) fn next_timer(&self) -> Option<Instant> {
         match self.step {
             Step::Idle => (self.rests_until > Instant::START).then_some(self.rests_until),
             Step::Asking { until, .. } => Some(until),
@@ -170,7 +179,7 @@ impl Mending {
     fn rest(&mut self, now: Instant) {
         self.asked.clear();
         self.waiting.rotate_left(1);
-        self.rests_until = Instant::from_nanos(now.nanos() + AGAIN_NANOS);
+        self.rests_until = Instant::from_nanos(now.nanos() + self.rest_nanos);
     }
 }
 
@@ -203,7 +212,7 @@ mod tests {
 
     /// One that has found these entries damaged.
     fn mending(damaged: &[u64]) -> Mending {
-        let mut mending = Mending::new();
+        let mut mending = Mending::new(AGAIN_NANOS);
         damaged.iter().for_each(|number| mending.found(before(*number)));
         mending
     }

@@ -22,7 +22,7 @@ use quorate_storage::log::{self, Home, Log, Scrub};
 use quorate_storage::read::{ReadLimits, StoreReader};
 use quorate_storage::superblock::{Identity, Superblock, SuperblockError};
 
-use super::mending::Mending;
+use super::mending::{self, Mending};
 use super::outgoing::Encoder;
 use super::tasks::Tasks;
 use super::{Engine, Woken, apply};
@@ -174,7 +174,7 @@ impl Engine {
             core: Core::new(replica, effects),
             reader: StoreReader::new(log.reader(), index.reader(), options.reads),
             scrub: (scrub_rate > 0).then(|| Scrub::new(log.reader(), scrub_rate)),
-            mending: Mending::new(),
+            mending: Mending::new(mending::AGAIN_NANOS),
             giving: 0,
             log,
             index,

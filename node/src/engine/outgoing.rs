@@ -27,14 +27,14 @@ pub struct Outgoing {
 }
 
 /// Makes frames of messages, for one group.
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     group: GroupId,
     /// The entries of the last message: behind which, up to which.
     entries: Option<(LogIndex, LogIndex, Bytes)>,
 }
 
 impl Encoder {
-    pub(super) const fn new(group: GroupId) -> Self {
+    pub(crate) const fn new(group: GroupId) -> Self {
         Self { group, entries: None }
     }
 
@@ -100,7 +100,7 @@ impl Encoder {
     }
 
     /// Asks a node for an entry.
-    pub(super) fn fetch(&self, to: NodeId, index: LogIndex) -> Outgoing {
+    pub(crate) fn fetch(&self, to: NodeId, index: LogIndex) -> Outgoing {
         let mut head = Vec::with_capacity(HEAD_BYTES);
         peer::encode_fetch(&mut head, self.group, index);
         Outgoing { to, lane: Lane::Bulk, head: head.into(), payload: Bytes::new() }
@@ -118,7 +118,7 @@ impl Encoder {
     }
 
     /// Takes a frame apart that is for an engine of this group.
-    pub(super) fn decode<'a>(&self, frame: &'a Frame) -> Result<PeerMessage<'a>, WireError> {
+    pub(crate) fn decode<'a>(&self, frame: &'a Frame) -> Result<PeerMessage<'a>, WireError> {
         let message = PeerMessage::decode(frame)?;
         match &message {
             PeerMessage::Consensus { group, .. }

@@ -15,13 +15,13 @@ use quorate_net::wire::peer::{
 };
 use quorate_net::{Frame, WireError};
 
-use super::Peers;
 use super::hello::{Relation, check_member, check_same, judge};
 use super::link::{
     CLOSE_AGAIN, CLOSE_LANE, CLOSE_MALFORMED, CLOSE_REFUSED, CLOSE_SECOND, CLOSE_SILENT,
     CLOSE_YOU_DIAL, Link, Lost, Stream,
 };
 use super::refusal::Refusal;
+use super::{Peers, taker};
 use crate::logger::Fields;
 
 /// How long the last words may take to arrive.
@@ -285,14 +285,11 @@ impl Peers {
         dialled: bool,
     ) -> Ended {
         let mut attached = self.inbound.subscribe();
-        let inbound = tokio::select! {
+        tokio::select! {
             biased;
-            inbound = attached.wait_for(Option::is_some) => inbound.ok().and_then(|it| it.clone()),
-            _closed = connection.closed() => None,
-        };
-        let Some(inbound) = inbound.and_then(|inbound| inbound.upgrade()) else {
-            return Ended::Lost;
-        };
+            _attached = attached.wait_for(Option::is_some) => {}
+            _closed = connection.closed() => return Ended::Lost,
+        }
         let opening = self.open_lanes(connection, dialled);
         let lanes = timeout(self.settings.hello_timeout, opening).await;
         let (replication, bulk) = match lanes.unwrap_or(Err(Lost::Silent)) {
@@ -314,16 +311,20 @@ impl Peers {
         let link = Rc::new(Link::new(connection.clone()));
         if let Some(old) = self.links.put(node, Rc::clone(&link)) {
             old.close(CLOSE_SECOND, "a newer connection has taken its place");
-            inbound.peer_down(node);
+            self.tell_inbound(|inbound| inbound.peer_down(node));
         }
         self.roster.borrow_mut().praise(name.as_str());
         self.logger.info("linked", "there is a link to a node", &[("node", &name)]);
-        inbound.peer_up(node);
-        let taker = Rc::clone(&inbound);
-        let lost = link.carry(streams, move |frame| taker.receive(node, frame)).await;
+        self.tell_inbound(|inbound| inbound.peer_up(node));
+        let attached = Rc::new(attached);
+        let take = move |frame: &Frame| match taker(&attached.borrow()) {
+            Some(inbound) => inbound.receive(node, frame),
+            None => Ok(()),
+        };
+        let lost = link.carry(streams, take).await;
         // Else a newer link has taken its place, and has ended this one.
         if self.links.take(node, &link) {
-            inbound.peer_down(node);
+            self.tell_inbound(|inbound| inbound.peer_down(node));
             self.lose(connection, name, &lost);
         }
         Ended::Linked

@@ -37,6 +37,12 @@ impl Links {
         self.nodes.borrow().get(&node).is_some_and(|node| node.link.is_some())
     }
 
+    /// The nodes to which there is a link.
+    pub(super) fn up(&self) -> Vec<NodeId> {
+        let nodes = self.nodes.borrow();
+        nodes.iter().filter(|(_, node)| node.link.is_some()).map(|(node, _)| *node).collect()
+    }
+
     /// Where a node can be reached, as it says itself.
     #[must_use]
     pub fn address(&self, node: NodeId) -> Option<String> {

@@ -17,6 +17,7 @@ use quorate_storage::superblock;
 use super::ServeError;
 use super::data::{self, Data, Standing};
 use super::opening::{open_engine, record};
+use super::rescue::Rescue;
 use crate::admin::Shared;
 use crate::config::Config;
 use crate::driver::{Clocks, Driver, Watch};
@@ -89,8 +90,21 @@ pub async fn run(
         farewell(&endpoint).await;
         return Ok(None);
     };
-    let (mut engine, recovered) =
-        open_engine(&config, &data, identity, machine.mutant, &shared, &logger)?;
+    let opened = {
+        let (io, links, shared) = (&data.io, &links, &shared);
+        let rescue =
+            Rescue { io, identity: &identity, links, shared, logger, watch: &machine.watch };
+        let open = || open_engine(&config, &data, identity, machine.mutant, shared, &logger);
+        tokio::select! {
+            biased;
+            stopped = stop.as_mut() => stopped.map(|()| None),
+            opened = rescue.open(open, peers.as_ref()) => opened.map(Some),
+        }
+    };
+    let Some((mut engine, recovered)) = opened? else {
+        farewell(&endpoint).await;
+        return Ok(None);
+    };
     if let Some(folder) = recording {
         record(&mut engine, folder, &recovered.identity, logger)?;
     }

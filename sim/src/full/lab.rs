@@ -12,7 +12,7 @@ use quorate_core::notice::Notice;
 use quorate_net::Frame;
 use quorate_net::wire::peer::PeerMessage;
 use quorate_node::driver::Watch;
-use quorate_node::engine::{Engine, Output};
+use quorate_node::engine::{Engine, Mended, Output};
 use quorate_node::serve::ServeError;
 use tokio::sync::Notify;
 
@@ -332,6 +332,13 @@ impl Watch for Eye {
         let record = &mut *lab.record.borrow_mut();
         for (to, message) in messages {
             state.talk.says(record, lab.now(), (node, to), message);
+        }
+    }
+
+    fn mended_at_start(&self, mended: &Mended) {
+        if mended.result.is_ok() {
+            let (index, from) = (mended.before.index.next().get(), mended.from.get() as usize - 1);
+            self.lab.record.borrow_mut().mended(self.lab.now(), self.node, index, from);
         }
     }
 

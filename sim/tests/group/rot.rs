@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use quorate_client::{Consistency, EventData, Expected, Options, ReadOptions, random_id};
 use serde_json::Value;
@@ -26,7 +26,7 @@ fn rotten_entries_are_mended_from_a_node_that_has_them() {
         let mut group = Group::new("rot", &settings);
         let client = group.start_all().await;
         let load = Load::start(&group, 31).await;
-        while (0..NODES).any(|place| segments(&group.data(place)) < SEGMENTS) {
+        while (0..NODES).any(|place| segments(&group.data(place)).len() < SEGMENTS) {
             let event = EventData::octets("bulk", vec![7; EVENT_BYTES]).with_id(random_id());
             append(&client, &load.history, "bulk", Expected::Any, &[event]).await;
         }
@@ -57,16 +57,84 @@ fn rotten_entries_are_mended_from_a_node_that_has_them() {
     });
 }
 
-fn segments(data: &Path) -> usize {
-    let files = fs::read_dir(data.join("log")).unwrap().map(|file| file.unwrap().file_name());
-    files.filter(|name| name.to_string_lossy().ends_with(".segment")).count()
+#[test]
+fn a_start_that_meets_rot_gets_what_is_damaged_from_another_node_first() {
+    run(async {
+        let mut group = Group::new("rot-start", &SMALL);
+        let client = group.start_all().await;
+        let load = Load::start(&group, 47).await;
+        while (0..NODES).any(|place| segments(&group.data(place)).len() < 2) {
+            let event = EventData::octets("bulk", vec![7; EVENT_BYTES]).with_id(random_id());
+            append(&client, &load.history, "bulk", Expected::Any, &[event]).await;
+        }
+        // The newest record of each node, whether or not it leads: the group goes on meanwhile, and
+        // comes to have something committed there.
+        for place in 0..NODES {
+            group.kill(place);
+            flip_newest(&group.data(place));
+            start_mended(&mut group, place).await;
+        }
+        // An older one that is read for the window of recent ids, on two nodes at once: the third
+        // can't lead alone, but it can give.
+        for place in [0, 1] {
+            group.kill(place);
+            flip(&group.data(place).join(FIRST));
+        }
+        group.start(0);
+        start_mended(&mut group, 1).await;
+        said_mended(&group, 0).await;
+        load.judge(&mut group).await;
+    });
+}
+
+/// Starts a node, and waits until it has mended what it needs and serves.
+async fn start_mended(group: &mut Group, place: usize) {
+    group.start(place);
+    said_mended(group, place).await;
+    group.ready(place).await;
+}
+
+/// A start has met damage, and has mended it.
+async fn said_mended(group: &Group, place: usize) {
+    let said = &group.node(place).said;
+    let line = said.find("damaged", 0).await.expect("it goes on running");
+    assert!(line.to_string().contains("fails its checksum"), "{line}");
+    let line = said.find("mended", 0).await.expect("it goes on running");
+    assert_ne!(line["from"], name(place).as_str());
+    said.find("recovered", 0).await.expect("it goes on running");
+}
+
+/// The segments' files, oldest first.
+fn segments(data: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(data.join("log")).unwrap().map(|file| file.unwrap().path());
+    let is_segment = |path: &PathBuf| path.extension().is_some_and(|it| it == "segment");
+    let mut segments: Vec<PathBuf> = files.filter(is_segment).collect();
+    segments.sort();
+    segments
+}
+
+/// Flips a bit of the newest record, which is in the last segment that has any.
+fn flip_newest(data: &Path) {
+    let newest = segments(data).into_iter().rev().find_map(|path| {
+        let bytes = fs::read(&path).unwrap();
+        // Behind its header, and before its footer.
+        let records = &bytes[4096..bytes.len() - 8192];
+        let last = records.chunks(4096).rposition(|sector| sector.iter().any(|byte| *byte != 0))?;
+        Some((path, 4096 + last as u64 * 4096 + 50))
+    });
+    let (path, place) = newest.expect("something was written");
+    flip_at(&path, place);
 }
 
 fn flip(segment: &Path) {
+    flip_at(segment, PLACE);
+}
+
+fn flip_at(segment: &Path, place: u64) {
     let file = OpenOptions::new().read(true).write(true).open(segment).unwrap();
     let mut byte = [0];
-    file.read_exact_at(&mut byte, PLACE).unwrap();
-    file.write_all_at(&[byte[0] ^ 1], PLACE).unwrap();
+    file.read_exact_at(&mut byte, place).unwrap();
+    file.write_all_at(&[byte[0] ^ 1], place).unwrap();
 }
 
 /// Reads from the start until the node has mended what it has met there; gives the line that says so.

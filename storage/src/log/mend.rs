@@ -1,23 +1,28 @@
 //! Writes a damaged record anew, with the entry as another node of the group has it.
 //!
-//! Only in sealed segments. Where such a segment ends stands in its footer, so a mend that is cut
-//! short by a crash leaves damage as before, and never something that passes for the log's end. For
-//! the same reason nothing need be remembered of a mend: what is left undone is found again.
+//! In a log that is open ([`mend`]), only in sealed segments. Where such a segment ends stands in its
+//! footer, so a mend that is cut short by a crash leaves damage as before, and never something that
+//! passes for the log's end. For the same reason nothing need be remembered of a mend: what is left
+//! undone is found again.
 //!
 //! Nobody is believed. The entry must continue what comes before the damage, by its chain, and what
 //! comes behind must continue the entry.
+//!
+//! A log that can't be opened because of the damage is mended in any segment
+//! ([`mend_unopened`][super::mend_unopened]).
 
 use quorate_core::id::Position;
 use quorate_core::log::entry::{EntryHeader, LogEnd, SECTOR_BYTES};
 
 use super::files::{open_direct, read};
+use super::home::Home;
 use super::image::{Verdict, events_are_good, examine};
 use super::reader::LogReader;
 use super::record::{self, Stamps};
-use super::recover::Segment;
-use super::segment;
+use super::segment::{self, RECORDS_OFFSET};
 use crate::buffer::AlignedBuffer;
 use crate::disk::{DiskError, Durability, FileId, Op};
+use crate::io::Io;
 
 /// Why a damaged record is not mended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +39,9 @@ pub enum MendError {
     /// The disk fails.
     #[error("the place can't be written: {0}")]
     Write(DiskError),
+    /// A truncation has been intended and not carried out.
+    #[error("the log was about to be cut when the last process ended")]
+    Truncating,
     /// The disk gives something else back than was written.
     #[error("the disk does not keep what is written there")]
     NotKept,
@@ -61,63 +69,103 @@ pub async fn mend(
     if !segment.is_sealed() || before.position >= segment.end.position {
         return Err(MendError::NotSealed);
     }
-    if entry.end() > segment.end.position {
-        return Err(MendError::Unfit);
-    }
-    // All before it was durable and committed when the segment was sealed, and long before.
-    let stamps = Stamps { durable: before.index, committed: before.index };
-    let record = record::encode(&reader.home, &entry, stamps, &body);
-    match examine(&record, &reader.home, &before) {
-        Verdict::Present(header) if events_are_good(&header, &body) => {}
-        Verdict::Present(_) | Verdict::Blank | Verdict::Bad(_) => return Err(MendError::Unfit),
-    }
-    let opened = open_direct(&reader.io, segment::file_name(segment.base())).await;
-    let file = opened.map_err(MendError::Read)?;
-    let place = Place { reader: &reader, segment: &segment, file, before, entry };
-    let mended = place.write(record).await;
-    reader.io.run(Op::Close { file }).await.map_err(MendError::Read)?;
-    mended
+    let place = Place {
+        io: &reader.io,
+        home: &reader.home,
+        base: segment.base(),
+        limit: segment.end.position,
+        sealed: Some(&segment.end),
+        before,
+    };
+    place.write(&entry, place.record(&entry, &body)?).await
 }
 
-/// The damaged place, open.
-struct Place<'a> {
-    reader: &'a LogReader,
-    segment: &'a Segment,
-    file: FileId,
-    before: LogEnd,
-    entry: EntryHeader,
+/// Where a damaged record is.
+pub(super) struct Place<'a> {
+    pub(super) io: &'a Io,
+    pub(super) home: &'a Home,
+    /// Of the segment.
+    pub(super) base: Position,
+    /// No record of the segment ends behind this.
+    pub(super) limit: Position,
+    /// What the segment ends with, where that is known.
+    pub(super) sealed: Option<&'a LogEnd>,
+    /// Where the log is good up to.
+    pub(super) before: LogEnd,
 }
 
 impl Place<'_> {
-    async fn write(&self, record: AlignedBuffer) -> Result<(), MendError> {
-        if self.is_good().await? {
-            return Ok(());
-        }
-        if !self.is_continued().await? {
+    /// The record of an entry that continues what comes before it.
+    pub(super) fn record(
+        &self,
+        entry: &EntryHeader,
+        body: &[u8],
+    ) -> Result<AlignedBuffer, MendError> {
+        if entry.end() > self.limit {
             return Err(MendError::Unfit);
         }
-        let offset = self.segment.offset_of(self.before.position);
-        let (file, durability) = (self.file, Durability::Durable);
-        let write = Op::Write { file, offset, buffer: record, durability };
-        self.reader.io.run(write).await.map_err(MendError::Write)?;
-        if self.is_good().await? { Ok(()) } else { Err(MendError::NotKept) }
+        // All before it was durable and committed, by the entry itself: it is committed.
+        let stamps = Stamps { durable: self.before.index, committed: self.before.index };
+        let record = record::encode(self.home, entry, stamps, body);
+        match examine(&record, self.home, &self.before) {
+            Verdict::Present(header) if events_are_good(&header, body) => Ok(record),
+            Verdict::Present(_) | Verdict::Blank | Verdict::Bad(_) => Err(MendError::Unfit),
+        }
+    }
+
+    /// Writes the record, where what is there is damaged and what comes behind goes on from it.
+    pub(super) async fn write(
+        &self,
+        entry: &EntryHeader,
+        record: AlignedBuffer,
+    ) -> Result<(), MendError> {
+        let opened = open_direct(self.io, segment::file_name(self.base)).await;
+        let file = opened.map_err(MendError::Read)?;
+        let mended = self.write_to(file, entry, record).await;
+        self.io.run(Op::Close { file }).await.map_err(MendError::Read)?;
+        mended
+    }
+
+    async fn write_to(
+        &self,
+        file: FileId,
+        entry: &EntryHeader,
+        record: AlignedBuffer,
+    ) -> Result<(), MendError> {
+        if self.is_good(file, entry).await? {
+            return Ok(());
+        }
+        if let Some(end) = self.sealed
+            && !self.is_continued(file, entry, end).await?
+        {
+            return Err(MendError::Unfit);
+        }
+        let offset = self.offset_of(self.before.position);
+        let write = Op::Write { file, offset, buffer: record, durability: Durability::Durable };
+        self.io.run(write).await.map_err(MendError::Write)?;
+        if self.is_good(file, entry).await? { Ok(()) } else { Err(MendError::NotKept) }
     }
 
     /// Whether the record is there as it should be.
-    async fn is_good(&self) -> Result<bool, MendError> {
-        let bytes = self.entry.end().since(self.before.position);
-        let found = self.read(self.before.position, bytes).await?;
-        let Verdict::Present(header) = examine(&found, &self.reader.home, &self.before) else {
+    async fn is_good(&self, file: FileId, entry: &EntryHeader) -> Result<bool, MendError> {
+        let bytes = entry.end().since(self.before.position);
+        let found = self.read(file, self.before.position, bytes).await?;
+        let Verdict::Present(header) = examine(&found, self.home, &self.before) else {
             return Ok(false);
         };
-        Ok(header.entry == self.entry && events_are_good(&header, &found[header.body()]))
+        Ok(header.entry == *entry && events_are_good(&header, &found[header.body()]))
     }
 
     /// Whether what comes behind follows on the entry. Where the next records are damaged as well,
     /// there must be room for just them up to the first that is not.
-    async fn is_continued(&self) -> Result<bool, MendError> {
-        let after = LogEnd::after(&self.entry);
-        let next = self.next().await?;
+    async fn is_continued(
+        &self,
+        file: FileId,
+        entry: &EntryHeader,
+        end: &LogEnd,
+    ) -> Result<bool, MendError> {
+        let after = LogEnd::after(entry);
+        let next = self.next(file, end).await?;
         Ok(if next.index == after.index {
             (next.position, next.chain) == (after.position, after.chain)
         } else {
@@ -127,20 +175,28 @@ impl Place<'_> {
 
     /// What the log is before the next record whose header can be read, wherever that is; the
     /// segment's end, where there is none.
-    async fn next(&self) -> Result<LogEnd, MendError> {
+    async fn next(&self, file: FileId, end: &LogEnd) -> Result<LogEnd, MendError> {
         let mut at = self.before.position.plus(SECTOR_BYTES);
-        while at < self.segment.end.position {
-            let sector = self.read(at, SECTOR_BYTES).await?;
-            match record::decode_header(&sector, &self.reader.home) {
+        while at < end.position {
+            let sector = self.read(file, at, SECTOR_BYTES).await?;
+            match record::decode_header(&sector, self.home) {
                 Ok(header) if header.entry.position == at => return Ok(header.before()),
                 Ok(_) | Err(_) => at = at.plus(SECTOR_BYTES),
             }
         }
-        Ok(self.segment.end)
+        Ok(*end)
     }
 
-    async fn read(&self, from: Position, bytes: u64) -> Result<AlignedBuffer, MendError> {
-        let offset = self.segment.offset_of(from);
-        read(&self.reader.io, self.file, offset, bytes).await.map_err(MendError::Read)
+    fn offset_of(&self, position: Position) -> u64 {
+        RECORDS_OFFSET + position.since(self.base)
+    }
+
+    async fn read(
+        &self,
+        file: FileId,
+        from: Position,
+        bytes: u64,
+    ) -> Result<AlignedBuffer, MendError> {
+        read(self.io, file, self.offset_of(from), bytes).await.map_err(MendError::Read)
     }
 }

@@ -5,6 +5,7 @@ mod damage;
 mod format;
 mod hints;
 mod mend;
+mod mend_unopened;
 mod reading;
 mod truncation;
 mod truncation_history;
