@@ -6,7 +6,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use quinn::Connection;
+use quinn::{Connection, VarInt};
 use quorate_core::id::NodeId;
 use quorate_core::member::Name;
 use quorate_net::clock::timeout;
@@ -71,7 +71,7 @@ impl Peers {
         let Greeted { own, their, control } = match greeted.unwrap_or(Err(Lost::Silent)) {
             Ok(greeted) => greeted,
             Err(lost) => {
-                self.lose(&connection, peer, &lost);
+                self.lose_early(&connection, peer, &lost);
                 return Ended::Lost;
             }
         };
@@ -266,12 +266,10 @@ impl Peers {
     }
 
     fn lose_founding(&self, connection: &Connection, peer: Name, lost: &Lost) -> Ended {
-        if let Some(quinn::ConnectionError::ApplicationClosed(closed)) = connection.close_reason()
-            && closed.error_code == CLOSE_AGAIN
-        {
+        if closed_by_peer(connection) == Some(CLOSE_AGAIN) {
             return Ended::Again;
         }
-        self.lose(connection, peer, lost);
+        self.lose_early(connection, peer, lost);
         Ended::Lost
     }
 
@@ -295,7 +293,7 @@ impl Peers {
         let (replication, bulk) = match lanes.unwrap_or(Err(Lost::Silent)) {
             Ok(lanes) => lanes,
             Err(lost) => {
-                self.lose(connection, name, &lost);
+                self.lose_early(connection, name, &lost);
                 return Ended::Lost;
             }
         };
@@ -406,6 +404,17 @@ impl Peers {
         connection.close(CLOSE_YOU_DIAL, b"the node whose name sorts first dials");
     }
 
+    /// A connection is lost that was not a link yet.
+    fn lose_early(&self, connection: &Connection, peer: Name, lost: &Lost) {
+        match closed_by_peer(connection) {
+            Some(CLOSE_YOU_DIAL | CLOSE_AGAIN | CLOSE_SECOND) => {
+                let sentence = "another connection takes the place of this one";
+                self.logger.debug("second-connection", sentence, &[("node", &peer)]);
+            }
+            _ => self.lose(connection, peer, lost),
+        }
+    }
+
     /// A connection is lost, or to be given up.
     fn lose(&self, connection: &Connection, peer: Name, lost: &Lost) {
         let fields: Fields<'_> = &[("node", &peer), ("reason", lost)];
@@ -423,6 +432,14 @@ impl Peers {
                 self.logger.info("link-lost", "a node is not linked any more", fields);
             }
         }
+    }
+}
+
+/// The code with which the other side has closed a connection, if it has.
+fn closed_by_peer(connection: &Connection) -> Option<VarInt> {
+    match connection.close_reason() {
+        Some(quinn::ConnectionError::ApplicationClosed(closed)) => Some(closed.error_code),
+        _ => None,
     }
 }
 

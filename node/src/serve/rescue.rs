@@ -66,6 +66,7 @@ impl Rescue<'_> {
             let Some(before) = self.place(&error).map_err(ServeError::Disk)? else {
                 return Err(error.into());
             };
+            self.shared.metrics.corruptions.add(1);
             self.logger.error("damaged", &error.to_string(), &[]);
             let answers = answers.get_or_insert_with(|| self.answers(peers));
             let mended = tokio::select! {
