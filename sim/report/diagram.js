@@ -5,6 +5,7 @@ import { drawGutter, drawLanes, GUTTER, layOut } from './lanes.js';
 import { drawCrosses, drawMessages, drawStoryMessages } from './messages.js';
 import { drawMarks, drawPast, drawStoryMarks } from './marks.js';
 import { pastOf } from './causes.js';
+import { ribbonAt, tellRibbon } from './ribbons.js';
 import { explain } from './why.js';
 
 /** How near a click must be. */
@@ -17,7 +18,7 @@ export class Diagram {
     this.story = null;
     this.past = null;
     this.history = [];
-    this.hits = { lines: [], marks: [], areas: [] };
+    this.hits = { lines: [], ribbons: [], marks: [], areas: [] };
     this.chosen = () => {};
     this.relayout();
     this.listen();
@@ -43,7 +44,7 @@ export class Diagram {
     context.rect(GUTTER - 1, 0, width - GUTTER + 1, layout.height);
     context.clip();
     const areas = drawFaults(context, scene);
-    const { lines, total } = drawMessages(context, scene, this.groups);
+    const { lines, ribbons, total } = drawMessages(context, scene, this.groups);
     drawRoles(context, scene);
     const marks = drawMarks(context, scene);
     const crosses = drawCrosses(context, scene, this.groups);
@@ -53,7 +54,7 @@ export class Diagram {
     areas.push(...drawViolations(context, scene));
     context.restore();
     drawGutter(context, layout, trace, story ? trace.lane[story.event] : -1);
-    this.hits = { lines: [...storyLines, ...lines], marks: [...crosses, ...marks], areas };
+    this.hits = { lines: [...storyLines, ...lines], ribbons, marks: [...crosses, ...marks], areas };
     return { total, drawn: lines.length, anchor };
   }
 
@@ -193,14 +194,26 @@ export class Diagram {
   }
 
   hover(x, y) {
-    const event = this.canvas.classList.contains('dragging') ? -1 : this.eventAt(x, y);
+    const dragging = this.canvas.classList.contains('dragging');
+    const event = dragging ? -1 : this.eventAt(x, y);
     this.canvas.style.cursor = event < 0 ? '' : 'pointer';
-    this.tip.hidden = event < 0;
-    if (event < 0) return;
-    const [time, ...line] = this.trace.timedLine(event).split('  ');
-    const bold = document.createElement('b');
-    bold.textContent = time;
-    this.tip.replaceChildren(bold, line.join('  '));
+    if (event >= 0) {
+      const [time, ...line] = this.trace.timedLine(event).split('  ');
+      this.tell(x, y, time, [line.join('  ')]);
+      return;
+    }
+    const ribbon = dragging || x < GUTTER ? null : ribbonAt(this.hits.ribbons, x, y);
+    this.tip.hidden = ribbon === null;
+    if (ribbon === null) return;
+    const { title, lines } = tellRibbon(this.trace, ribbon, this.toTime, x);
+    this.tell(x, y, title, lines);
+  }
+
+  /** Shows a few lines beside the mouse. */
+  tell(x, y, title, lines) {
+    const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
+    this.tip.replaceChildren(element('b', title), ...lines.map((line) => element('div', line)));
+    this.tip.hidden = false;
     const left = Math.min(x + 14, this.width - this.tip.offsetWidth - 4);
     const below = y + 18 + this.tip.offsetHeight < this.layout.height;
     this.tip.style.left = `${Math.max(0, left)}px`;

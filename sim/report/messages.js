@@ -85,14 +85,14 @@ export function lineOf(scene, send) {
   return { send, lost, startX, startY, endX, endY };
 }
 
-/** Draws all that are in view. Gives the lines, for the mouse, and how many messages there are. */
+/** Draws all that are in view. Gives the lines and ribbons, for the mouse, and how many messages there are. */
 export function drawMessages(context, scene, groups) {
   const { trace, story, width } = scene;
   const shown = groups.filter((group) => group.shown).map((group) => ({ group, count: countIn(scene, group) }));
   const room = (width - GUTTER) / LINE_ROOM;
   // What only keeps time has to make way earlier.
   const isDense = ({ group, count }) => count > (group.style.family === 'beat' ? room / 4 : room);
-  drawRibbons(context, scene, shown.filter(isDense).map(({ group }) => group));
+  const ribbons = drawRibbons(context, scene, shown.filter(isDense).map(({ group }) => group));
   const all = [];
   let total = 0;
   for (const entry of shown) {
@@ -108,7 +108,7 @@ export function drawMessages(context, scene, groups) {
   if (all.length <= ARROWS_MAX) drawArrows(context, trace, all);
   if (all.length <= WORDS_MAX && !story) drawWords(context, scene, all);
   context.globalAlpha = 1;
-  return { lines: all, total };
+  return { lines: all, ribbons, total };
 }
 
 function drawLines(context, style, lines, alpha) {

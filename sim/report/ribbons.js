@@ -2,6 +2,7 @@
 import { colours } from './palette.js';
 import { BAND_HALF, GUTTER } from './lanes.js';
 import { placeOf } from './trace.js';
+import { list, moment, span } from './words.js';
 
 const COLUMN = 3;
 /** Whose colour a column has where several families pass: what is rarer says more. */
@@ -55,13 +56,15 @@ function countColumns(scene, groups) {
   return [...pairs.values()];
 }
 
-/** Draws what has no room as lines. */
+/** Draws what has no room as lines. Gives the ribbons, for the mouse. */
 export function drawRibbons(context, scene, groups) {
   const { layout, story } = scene;
+  const ribbons = [];
   for (const { one, other, counts, ranks } of countColumns(scene, groups)) {
     const [upper, lower] = [layout.places.get(one), layout.places.get(other)].sort((a, b) => a.y - b.y);
     const top = upper.y + (upper.node ? BAND_HALF : 0);
     const bottom = lower.y - (lower.node ? BAND_HALF : 0);
+    ribbons.push({ one, other, top, bottom, counts, groups });
     const most = usualMost(Array.from(counts));
     const fills = FAMILIES.map((family) => fading(context, colours[family], top, bottom));
     counts.forEach((count, column) => {
@@ -72,6 +75,32 @@ export function drawRibbons(context, scene, groups) {
     });
   }
   context.globalAlpha = 1;
+  return ribbons;
+}
+
+/** The ribbon under a point; of several the shortest, which is hidden by the others elsewhere, too. */
+export function ribbonAt(ribbons, x, y) {
+  const column = Math.floor((x - GUTTER) / COLUMN);
+  return ribbons
+    .filter(({ top, bottom, counts }) => y >= top && y <= bottom && counts[column] > 0)
+    .reduce((best, it) => (best && best.bottom - best.top <= it.bottom - it.top ? best : it), null);
+}
+
+/** What passes where the mouse is: when, and how many messages of each kind in each direction. */
+export function tellRibbon(trace, ribbon, toTime, x) {
+  const left = GUTTER + Math.floor((x - GUTTER) / COLUMN) * COLUMN;
+  const [from, to] = [toTime(left), toTime(left + COLUMN)];
+  const directions = [[ribbon.one, ribbon.other], [ribbon.other, ribbon.one]];
+  const lines = directions.flatMap(([sender, receiver]) => {
+    const kinds = ribbon.groups.flatMap(({ kind, pairs }) => {
+      const sends = pairs.find((pair) => pair.from === sender && pair.to === receiver)?.sends ?? [];
+      const start = placeOf(trace.time, sends, from);
+      const passing = placeOf(trace.time, sends, to, start) - start;
+      return passing > 0 ? [`${passing} ${kind}`] : [];
+    });
+    return kinds.length > 0 ? [`${trace.laneName(sender)} → ${trace.laneName(receiver)}: ${list(kinds)}`] : [];
+  });
+  return { title: `from ${moment(from, to - from)}, for ${span(to - from)}`, lines };
 }
 
 /** Strong at both lanes and pale between them: where ribbons cross, each is still seen at its ends. */

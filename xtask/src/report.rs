@@ -275,6 +275,42 @@ fn check_keys(browser: &mut Browser) -> Result<(), String> {
     Ok(())
 }
 
+/// Where messages are too many for lines, the mouse tells how many of which kind pass.
+fn check_ribbon(browser: &mut Browser) -> Result<(), String> {
+    let place = browser.value(
+        "(() => {
+            const canvas = document.getElementById('diagram');
+            canvas.scrollIntoView({ behavior: 'instant' });
+            const box = canvas.getBoundingClientRect();
+            const { diagram, trace } = report;
+            // The shortest one is not covered by others.
+            const ribbons = [...diagram.hits.ribbons];
+            ribbons.sort((one, other) => (one.bottom - one.top) - (other.bottom - other.top));
+            const { one, other, top, bottom, counts } = ribbons[0];
+            for (let column = 0; column < counts.length; column++) {
+                const x = diagram.toX(diagram.view.from) + column * 3 + 1;
+                for (let y = top + 2; y < bottom; y += 4) {
+                    if (counts[column] > 0 && diagram.eventAt(x, y) < 0) {
+                        const names = [trace.laneName(one), trace.laneName(other)];
+                        return { x: box.left + x, y: box.top + y, told: `${names[0]} → ${names[1]}: ` };
+                    }
+                }
+            }
+            return null;
+        })()",
+    )?;
+    demand(!place.is_null(), "there is no ribbon with room for the mouse")?;
+    let mouse = json!({"type": "mouseMoved", "x": place["x"], "y": place["y"]});
+    browser.call("Input.dispatchMouseEvent", mouse)?;
+    settle(browser)?;
+    let tip = browser.value(
+        "(({ hidden, innerText }) => hidden ? '' : innerText)(document.getElementById('tip'))",
+    )?;
+    let expected = place["told"].as_str().expect("it is put together as a text");
+    let told = tip.as_str().is_some_and(|tip| tip.contains(expected));
+    demand(told, format!("the mouse on a ribbon is told {tip}, and not {expected}"))
+}
+
 /// A million events: ready soon, and drawn quickly at any zoom.
 fn check_large(browser: &mut Browser, page: &Path) -> Result<(), String> {
     let ready = open(browser, page)?;
@@ -282,6 +318,7 @@ fn check_large(browser: &mut Browser, page: &Path) -> Result<(), String> {
     let enough = count.as_u64().is_some_and(|count| count >= EVENTS_MIN);
     demand(enough, format!("the large run has {count} events"))?;
     check_drawn(browser, "diagram")?;
+    check_ribbon(browser)?;
     let frames = browser.value(
         "new Promise((done) => {
             const start = performance.now();

@@ -9,7 +9,7 @@
 //! comes behind must continue the entry.
 //!
 //! A log that can't be opened because of the damage is mended in any segment
-//! ([`mend_unopened`][super::mend_unopened]).
+//! ([`mend_unopened`][super::mend_unopened()]).
 
 use quorate_core::id::Position;
 use quorate_core::log::entry::{EntryHeader, LogEnd, SECTOR_BYTES};
