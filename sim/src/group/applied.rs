@@ -160,7 +160,7 @@ impl World {
             }
             FaultKind::Corrupt { what, sectors, .. } => {
                 for node in struck {
-                    self.rot(node, *what, *sectors);
+                    let _places = self.rot(node, *what, *sectors);
                 }
             }
             FaultKind::TornWrite { .. } => {

@@ -6,7 +6,7 @@ use std::fmt;
 
 /// Things that must happen every now and then, each with the seeds within which it does at least
 /// once, on the long run by far.
-pub const SOMETIMES: [&str; 37] = [
+pub const SOMETIMES: [&str; 39] = [
     "acknowledged",
     "append retried",
     "broken connection",
@@ -25,6 +25,7 @@ pub const SOMETIMES: [&str; 37] = [
     "leading",
     "linearizable read",
     "lost frame",
+    "mended entry",
     "not leader",
     "pause",
     "peer down",
@@ -33,6 +34,7 @@ pub const SOMETIMES: [&str; 37] = [
     "power loss in recovery",
     "read refused",
     "replayed frame",
+    "rot",
     "stepped down: later epoch",
     "stepped down: no majority",
     "stepped down: no progress",

@@ -5,6 +5,7 @@ use quorate_storage::disk::simulated::{Fault, Survival};
 use super::World;
 use super::partition::{self, Shape, Way};
 use super::schedule::{Event, MICROS, MILLIS, Nanos};
+use crate::scenario::fault::RotTarget;
 
 /// Strikes come up to so far apart.
 const STRIKE_NANOS_MAX: Nanos = 10 * MILLIS;
@@ -204,6 +205,13 @@ impl World {
             self.note(format_args!("the disk of node {node} is full until {until}"));
             self.nodes[node].medium.set_space(0);
             self.queue.push(until, Event::Mend(Mend::Space(node)));
+        }
+        if self.comes(self.plan.rot) {
+            let node = self.any_node();
+            let what = *self.faults.pick(&[RotTarget::Log, RotTarget::LogTail]);
+            let sectors = 1 + self.faults.below(2) as u32;
+            self.coverage.hit("rot");
+            self.rot_for_a_while(node, what, sectors);
         }
     }
 

@@ -105,6 +105,7 @@ impl World {
         self.plan.transfer = 0;
         let halted: Vec<bool> = (0..self.nodes.len()).map(|node| self.is_halted(node)).collect();
         for (node, is_halted) in halted.into_iter().enumerate() {
+            self.put_right(node);
             let state = &mut self.nodes[node];
             state.medium.set_space(u64::MAX);
             state.medium.forget_injected();

@@ -25,6 +25,7 @@ use super::ghost::{Role, View};
 use super::invariants::id_of;
 use super::network::{Heard, Packet};
 use super::plan::Plan;
+use super::rot::Rotten;
 use super::schedule::Nanos;
 use super::setup::Setup;
 use crate::mutant::MutantDisk;
@@ -61,6 +62,8 @@ pub(super) struct Node {
     /// Its disk has not kept what it was given, or has said that it keeps what it does not: it may
     /// stop by itself, or refuse to start.
     pub(super) is_tainted: bool,
+    /// Bits of its disk that have flipped, and are to be put right.
+    pub(super) rotten: Vec<Rotten>,
     /// The power is to go in the middle of its next write.
     pub(super) is_to_be_torn: bool,
     /// It does not start, whatever happens.
@@ -92,6 +95,7 @@ impl Node {
             setup: Rc::clone(&plan.setup),
             kinds: OpKinds::default(),
             is_tainted: false,
+            rotten: Vec::new(),
             is_to_be_torn: false,
             stays_down: false,
             last_op: None,

@@ -48,6 +48,8 @@ pub struct Plan {
     pub(super) failed_write: u32,
     pub(super) failed_sync: u32,
     pub(super) full_disk: u32,
+    /// Bits flip in what a log has written; they are put right when the faults end.
+    pub(super) rot: u32,
     pub(super) pause: u32,
     pub(super) wall_jump: u32,
     pub(super) drift: u32,
@@ -96,6 +98,7 @@ impl Plan {
         } else {
             plan.quality.lost = *random.pick(&[0, 10, 50]);
         }
+        plan.rot = if random.one_in(4) { *random.pick(&[40, 150]) } else { 0 };
         plan
     }
 
@@ -184,6 +187,7 @@ impl Plan {
             failed_write: 0,
             failed_sync: 0,
             full_disk: 0,
+            rot: 0,
             pause: 0,
             wall_jump: 0,
             drift: 0,

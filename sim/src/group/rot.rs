@@ -4,23 +4,71 @@ use quorate_storage::disk::FileName;
 use quorate_storage::disk::simulated::{Medium, Random};
 
 use super::World;
+use super::node::Node;
 use crate::scenario::fault::RotTarget;
 
 const SECTOR: u64 = 4096;
+/// What a disk writes at once, whatever becomes of the rest.
+const PIECE: u64 = 512;
+
+/// A bit that has flipped, and what the piece around it has held since then.
+pub(super) struct Rotten {
+    name: FileName,
+    offset: u64,
+    piece: Vec<u8>,
+}
 
 impl World {
-    /// Flips a bit in each of so many sectors that something was written to.
-    pub(super) fn rot(&mut self, node: usize, what: RotTarget, sectors: u32) {
+    /// Flips a bit in each of so many sectors that something was written to. Gives where.
+    pub(super) fn rot(
+        &mut self,
+        node: usize,
+        what: RotTarget,
+        sectors: u32,
+    ) -> Vec<(FileName, u64)> {
         self.nodes[node].is_tainted = true;
         let medium = self.nodes[node].medium.clone();
-        for (name, offset) in places(&medium, what, sectors, &mut self.faults) {
-            medium.rot(&name, offset);
+        let places = places(&medium, what, sectors, &mut self.faults);
+        for (name, offset) in &places {
+            medium.rot(name, *offset);
             self.note(format_args!("node {node}: a bit of {name} at {offset} flips"));
             self.tell(|record, now| {
                 record.note(now, Some(node), format!("a bit of {name} at {offset} flips"));
             });
         }
+        places
     }
+
+    /// The same, until [`World::put_right`].
+    pub(super) fn rot_for_a_while(&mut self, node: usize, what: RotTarget, sectors: u32) {
+        for (name, offset) in self.rot(node, what, sectors) {
+            let Node { medium, rotten, .. } = &mut self.nodes[node];
+            let piece = piece_of(medium, &name, offset);
+            rotten.push(Rotten { name, offset, piece });
+        }
+    }
+
+    /// Flips the bits of a disk back, but for those in whose place something else was written since.
+    /// From then on the disk is an honest one. The process ends before that: reads under way may have
+    /// seen what was there.
+    pub(super) fn put_right(&mut self, node: usize) {
+        if self.nodes[node].rotten.is_empty() {
+            return;
+        }
+        self.crash(node, None);
+        let Node { medium, rotten, is_tainted, .. } = &mut self.nodes[node];
+        // The last one first: a piece may have rotted twice.
+        for Rotten { name, offset, piece } in rotten.drain(..).rev() {
+            medium.undo_rot(&name, offset, &piece);
+        }
+        *is_tainted = false;
+    }
+}
+
+/// What is in the piece around a byte of a file.
+fn piece_of(medium: &Medium, name: &str, offset: u64) -> Vec<u8> {
+    let start = (offset / PIECE * PIECE) as usize;
+    medium.contents(name)[start..start + PIECE as usize].to_vec()
 }
 
 /// Where bits are to flip, of what was written.
@@ -58,7 +106,7 @@ pub(crate) fn places(
             }
         };
         let (name, sector) = written.remove(place);
-        places.push((name, sector + random.below(512)));
+        places.push((name, sector + random.below(PIECE)));
     }
     places
 }

@@ -193,6 +193,18 @@ impl Medium {
         self.damage(name, offset, |byte| *byte ^= 1 << (offset % 8));
     }
 
+    /// Flips a bit back that [`Medium::rot`] has flipped, also in what lies below a write that is not
+    /// yet stable; but not where something else was written since.
+    ///
+    /// - `rotten`: what the bytes around it have been since then, aligned to their number, which
+    ///   divides a sector's
+    pub fn undo_rot(&self, name: &str, offset: u64, rotten: &[u8]) {
+        let mut state = self.0.borrow_mut();
+        if let Ok((inode, _)) = state.image.open(name) {
+            state.image.undo_rot(inode, offset, rotten);
+        }
+    }
+
     fn damage(&self, name: &str, offset: u64, change: impl FnOnce(&mut u8)) {
         let mut state = self.0.borrow_mut();
         let (inode, _): (Inode, u64) = state.image.open(name).expect("the file exists");

@@ -256,7 +256,7 @@ impl Image {
         unreachable!("the chosen sector is one of all")
     }
 
-    /// Changes bytes below everybody's back: in every version of the sectors.
+    /// Changes bytes below everybody's back: in what a read finds.
     pub(super) fn damage(&mut self, inode: Inode, offset: u64, change: impl FnOnce(&mut u8)) {
         let file = self.files.get_mut(&inode).expect("an open file is kept");
         assert!(offset < file.bytes, "damage is done within the file");
@@ -267,6 +267,21 @@ impl Image {
         match sector.volatile.last_mut() {
             Some(last) => *last = bytes,
             None => sector.stable = Some(bytes),
+        }
+    }
+
+    /// Flips a bit back in each version of its sector that is still the rotten one around it.
+    pub(super) fn undo_rot(&mut self, inode: Inode, offset: u64, rotten: &[u8]) {
+        let file = self.files.get_mut(&inode).expect("an open file is kept");
+        let Some(sector) = file.sectors.get_mut(&(offset / SECTOR_BYTES as u64)) else { return };
+        let place = offset as usize % SECTOR_BYTES;
+        let piece = place / rotten.len() * rotten.len();
+        for version in sector.volatile.iter_mut().chain(&mut sector.stable) {
+            let mut bytes = version.whole();
+            if bytes[piece..piece + rotten.len()] == *rotten {
+                bytes[place] ^= 1 << (offset % 8);
+                *version = SectorBytes::new(&bytes);
+            }
         }
     }
 

@@ -243,6 +243,21 @@ fn rot_flips_one_bit_for_good() {
 }
 
 #[test]
+fn rot_is_undone_where_it_still_is_also_below_what_may_be_lost() {
+    for (survival, left) in [(Survival::Nothing, 0), (Survival::Everything, 5)] {
+        let (medium, io, file) = prepared(1, 2);
+        medium.rot("f", 12);
+        let rotten = medium.contents("f")[..512].to_vec();
+        // Written over, and perhaps not for good.
+        write(&io, file, 0, &[5], Durability::None).unwrap();
+        medium.undo_rot("f", 12, &rotten);
+        medium.undo_rot("gone", 12, &rotten);
+        medium.power_loss_keeping(survival);
+        assert_eq!(medium.contents("f")[12], left);
+    }
+}
+
+#[test]
 fn a_full_disk_refuses_files_until_it_has_space_again() {
     let (medium, io, _) = prepared(1, 2);
     medium.set_space(3 * SECTOR);
