@@ -5,6 +5,7 @@ import { drawGutter, drawLanes, GUTTER, layOut } from './lanes.js';
 import { drawCrosses, drawMessages, drawStoryMessages } from './messages.js';
 import { drawMarks, drawPast, drawStoryMarks } from './marks.js';
 import { pastOf } from './causes.js';
+import { element } from './elements.js';
 import { ribbonAt, tellRibbon } from './ribbons.js';
 import { explain } from './why.js';
 
@@ -211,8 +212,7 @@ export class Diagram {
 
   /** Shows a few lines beside the mouse. */
   tell(x, y, title, lines) {
-    const element = (name, text) => Object.assign(document.createElement(name), { textContent: text });
-    this.tip.replaceChildren(element('b', title), ...lines.map((line) => element('div', line)));
+    this.tip.replaceChildren(element('b', {}, title), ...lines.map((line) => element('div', {}, line)));
     this.tip.hidden = false;
     const left = Math.min(x + 14, this.width - this.tip.offsetWidth - 4);
     const below = y + 18 + this.tip.offsetHeight < this.layout.height;

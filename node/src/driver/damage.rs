@@ -3,10 +3,12 @@
 use std::ops::Range;
 
 use quorate_core::id::Position;
+use quorate_core::member::Members;
 use quorate_net::clock;
 use quorate_storage::read::ReadError;
 
 use super::Driver;
+use super::group::name_in;
 use crate::admin::Metrics;
 use crate::engine::{Mended, damaged_record};
 use crate::logger::{Fields, Logger};
@@ -90,16 +92,14 @@ impl Driver {
 
     /// An attempt to mend damage has ended.
     pub(super) fn note_mended(&self, mended: &Mended) {
-        tell_mended(&self.shared.metrics, self.logger, mended, &self.name_of(mended.from));
+        tell_mended(&self.shared.metrics, self.logger, &self.identity.members, mended);
     }
 }
 
 /// Tells people and metrics how an attempt to mend damage has ended.
-///
-/// - `from`: the name of the node whose copy it was
-pub(crate) fn tell_mended(metrics: &Metrics, logger: Logger, mended: &Mended, from: &str) {
-    let Mended { before, result, .. } = mended;
-    let index = before.index.next();
+pub(crate) fn tell_mended(metrics: &Metrics, logger: Logger, members: &Members, mended: &Mended) {
+    let Mended { before, from, result } = mended;
+    let (index, from) = (before.index.next(), name_in(members, *from));
     match result {
         Ok(()) => {
             metrics.mended.add(1);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use quorate_core::id::{LogIndex, NodeId, RequestId};
 use quorate_core::log::entry::LogEnd;
+use quorate_core::member::Members;
 use quorate_core::request::TransferError;
 use quorate_core::time::Now;
 use quorate_net::wire::{CallId, ErrorCode, LeaderHint, MemberAddress, Reply};
@@ -57,8 +58,7 @@ impl Driver {
 
     /// A member's name; its number where it is none.
     pub(super) fn name_of(&self, node: NodeId) -> String {
-        let member = self.identity.members.get(node);
-        member.map_or_else(|| format!("#{node}"), |member| member.name.to_string())
+        name_in(&self.identity.members, node)
     }
 
     /// Who leads, as far as this node knows.
@@ -184,4 +184,10 @@ pub(super) fn lag_events(committed: &LogEnd, follower: LogIndex) -> u64 {
     let behind = committed.index.get().saturating_sub(follower.get());
     // Entries hold different numbers of events; the mean is near enough for people.
     behind.saturating_mul(committed.events) / committed.index.get().max(1)
+}
+
+/// A member's name; its number where it is none.
+pub(super) fn name_in(members: &Members, node: NodeId) -> String {
+    let member = members.get(node);
+    member.map_or_else(|| format!("#{node}"), |member| member.name.to_string())
 }

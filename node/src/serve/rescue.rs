@@ -161,9 +161,7 @@ impl Rescue<'_> {
     }
 
     fn tell(&self, mended: &Mended) {
-        let member = self.identity.members.get(mended.from);
-        let name = member.map_or_else(|| format!("#{}", mended.from), |it| it.name.to_string());
-        tell_mended(&self.shared.metrics, self.logger, mended, &name);
+        tell_mended(&self.shared.metrics, self.logger, &self.identity.members, mended);
         if let Some(watch) = self.watch {
             watch.mended_at_start(mended);
         }

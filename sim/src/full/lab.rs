@@ -107,6 +107,13 @@ pub(super) struct Lab {
 }
 
 impl Lab {
+    /// A node has tried to mend entries.
+    fn mended(&self, node: usize, attempts: &[Mended]) {
+        for (index, from) in mended(attempts) {
+            self.record.borrow_mut().mended(self.now(), node, index, from);
+        }
+    }
+
     pub(super) fn new(
         system: Rc<System>,
         scenario: &Rc<Scenario>,
@@ -324,9 +331,7 @@ impl Watch for Eye {
             Ok(None) => {}
             Err(violation) => lab.accuse(violation),
         }
-        for (index, from) in mended(output) {
-            lab.record.borrow_mut().mended(lab.now(), node, index, from);
-        }
+        lab.mended(node, &output.mended);
         lab.tell_of(node);
         let state = &mut *lab.change();
         let record = &mut *lab.record.borrow_mut();
@@ -336,10 +341,7 @@ impl Watch for Eye {
     }
 
     fn mended_at_start(&self, mended: &Mended) {
-        if mended.result.is_ok() {
-            let (index, from) = (mended.before.index.next().get(), mended.from.get() as usize - 1);
-            self.lab.record.borrow_mut().mended(self.lab.now(), self.node, index, from);
-        }
+        self.lab.mended(self.node, std::slice::from_ref(mended));
     }
 
     fn heard(&self, from: NodeId, frame: &Frame) {

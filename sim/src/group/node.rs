@@ -13,7 +13,7 @@ use quorate_core::store::filter::Filter;
 use quorate_core::time::Now;
 use quorate_net::frame::FrameReader;
 use quorate_net::wire::peer::{Lane, PeerMessage};
-use quorate_node::engine::{Engine, EngineOptions, Fault, OpenError, Outgoing, Output};
+use quorate_node::engine::{Engine, EngineOptions, Fault, Mended, OpenError, Outgoing, Output};
 use quorate_storage::disk::OpId;
 use quorate_storage::disk::simulated::{Medium, Random};
 use quorate_storage::io::Io;
@@ -302,8 +302,8 @@ pub(crate) fn said(outgoing: &Outgoing) -> Option<(usize, Message)> {
 }
 
 /// The entries that a node has just mended, with the node that it has them of.
-pub(crate) fn mended(output: &Output) -> impl Iterator<Item = (u64, usize)> {
-    let good = output.mended.iter().filter(|mended| mended.result.is_ok());
+pub(crate) fn mended(attempts: &[Mended]) -> impl Iterator<Item = (u64, usize)> {
+    let good = attempts.iter().filter(|mended| mended.result.is_ok());
     good.map(|it| (it.before.index.next().get(), it.from.get() as usize - 1))
 }
 

@@ -89,7 +89,7 @@ impl World {
         output.notices.clear();
         output.writes.clear();
         output.commits.clear();
-        for (index, from) in node::mended(&output) {
+        for (index, from) in node::mended(&output.mended) {
             self.coverage.hit("mended entry");
             self.note(format_args!("node {node} mends entry {index} with node {from}'s"));
             self.tell(|record, now| record.mended(now, node, index, from));

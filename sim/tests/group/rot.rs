@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use quorate_client::{Consistency, EventData, Expected, Options, ReadOptions, random_id};
+use quorate_client::{Client, Consistency, EventData, Expected, Options, ReadOptions, random_id};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -26,10 +26,7 @@ fn rotten_entries_are_mended_from_a_node_that_has_them() {
         let mut group = Group::new("rot", &settings);
         let client = group.start_all().await;
         let load = Load::start(&group, 31).await;
-        while (0..NODES).any(|place| segments(&group.data(place)).len() < SEGMENTS) {
-            let event = EventData::octets("bulk", vec![7; EVENT_BYTES]).with_id(random_id());
-            append(&client, &load.history, "bulk", Expected::Any, &[event]).await;
-        }
+        fill(&group, &client, &load, SEGMENTS).await;
         // The same entry on each one, whether or not it leads, and on each two.
         for rotten in [vec![0], vec![1], vec![2], vec![0, 1], vec![1, 2], vec![0, 2]] {
             let said = |place: usize| group.node(place).said.text().lines().count();
@@ -63,10 +60,7 @@ fn a_start_that_meets_rot_gets_what_is_damaged_from_another_node_first() {
         let mut group = Group::new("rot-start", &SMALL);
         let client = group.start_all().await;
         let load = Load::start(&group, 47).await;
-        while (0..NODES).any(|place| segments(&group.data(place)).len() < 2) {
-            let event = EventData::octets("bulk", vec![7; EVENT_BYTES]).with_id(random_id());
-            append(&client, &load.history, "bulk", Expected::Any, &[event]).await;
-        }
+        fill(&group, &client, &load, 2).await;
         // The newest record of each node, whether or not it leads: the group goes on meanwhile, and
         // comes to have something committed there.
         for place in 0..NODES {
@@ -85,6 +79,14 @@ fn a_start_that_meets_rot_gets_what_is_damaged_from_another_node_first() {
         said_mended(&group, 0).await;
         load.judge(&mut group).await;
     });
+}
+
+/// Appends until each node has so many segments.
+async fn fill(group: &Group, client: &Client, load: &Load, count: usize) {
+    while (0..NODES).any(|place| segments(&group.data(place)).len() < count) {
+        let event = EventData::octets("bulk", vec![7; EVENT_BYTES]).with_id(random_id());
+        append(client, &load.history, "bulk", Expected::Any, &[event]).await;
+    }
 }
 
 /// Starts a node, and waits until it has mended what it needs and serves.

@@ -19,7 +19,8 @@ use super::home::Home;
 use super::image::{Verdict, events_are_good, examine};
 use super::reader::LogReader;
 use super::record::{self, Stamps};
-use super::segment::{self, RECORDS_OFFSET};
+use super::recover::Segment;
+use super::segment;
 use crate::buffer::AlignedBuffer;
 use crate::disk::{DiskError, Durability, FileId, Op};
 use crate::io::Io;
@@ -69,14 +70,7 @@ pub async fn mend(
     if !segment.is_sealed() || before.position >= segment.end.position {
         return Err(MendError::NotSealed);
     }
-    let place = Place {
-        io: &reader.io,
-        home: &reader.home,
-        base: segment.base(),
-        limit: segment.end.position,
-        sealed: Some(&segment.end),
-        before,
-    };
+    let place = Place { io: &reader.io, home: &reader.home, segment: &segment, before };
     place.write(&entry, place.record(&entry, &body)?).await
 }
 
@@ -84,12 +78,7 @@ pub async fn mend(
 pub(super) struct Place<'a> {
     pub(super) io: &'a Io,
     pub(super) home: &'a Home,
-    /// Of the segment.
-    pub(super) base: Position,
-    /// No record of the segment ends behind this.
-    pub(super) limit: Position,
-    /// What the segment ends with, where that is known.
-    pub(super) sealed: Option<&'a LogEnd>,
+    pub(super) segment: &'a Segment,
     /// Where the log is good up to.
     pub(super) before: LogEnd,
 }
@@ -101,7 +90,7 @@ impl Place<'_> {
         entry: &EntryHeader,
         body: &[u8],
     ) -> Result<AlignedBuffer, MendError> {
-        if entry.end() > self.limit {
+        if entry.end() > self.segment.sealed_end() {
             return Err(MendError::Unfit);
         }
         // All before it was durable and committed, by the entry itself: it is committed.
@@ -119,7 +108,7 @@ impl Place<'_> {
         entry: &EntryHeader,
         record: AlignedBuffer,
     ) -> Result<(), MendError> {
-        let opened = open_direct(self.io, segment::file_name(self.base)).await;
+        let opened = open_direct(self.io, segment::file_name(self.segment.base())).await;
         let file = opened.map_err(MendError::Read)?;
         let mended = self.write_to(file, entry, record).await;
         self.io.run(Op::Close { file }).await.map_err(MendError::Read)?;
@@ -135,12 +124,11 @@ impl Place<'_> {
         if self.is_good(file, entry).await? {
             return Ok(());
         }
-        if let Some(end) = self.sealed
-            && !self.is_continued(file, entry, end).await?
-        {
+        // Behind the newest record there is nothing yet that could go on from it.
+        if self.segment.is_sealed() && !self.is_continued(file, entry).await? {
             return Err(MendError::Unfit);
         }
-        let offset = self.offset_of(self.before.position);
+        let offset = self.segment.offset_of(self.before.position);
         let write = Op::Write { file, offset, buffer: record, durability: Durability::Durable };
         self.io.run(write).await.map_err(MendError::Write)?;
         if self.is_good(file, entry).await? { Ok(()) } else { Err(MendError::NotKept) }
@@ -158,14 +146,9 @@ impl Place<'_> {
 
     /// Whether what comes behind follows on the entry. Where the next records are damaged as well,
     /// there must be room for just them up to the first that is not.
-    async fn is_continued(
-        &self,
-        file: FileId,
-        entry: &EntryHeader,
-        end: &LogEnd,
-    ) -> Result<bool, MendError> {
+    async fn is_continued(&self, file: FileId, entry: &EntryHeader) -> Result<bool, MendError> {
         let after = LogEnd::after(entry);
-        let next = self.next(file, end).await?;
+        let next = self.next(file).await?;
         Ok(if next.index == after.index {
             (next.position, next.chain) == (after.position, after.chain)
         } else {
@@ -175,20 +158,16 @@ impl Place<'_> {
 
     /// What the log is before the next record whose header can be read, wherever that is; the
     /// segment's end, where there is none.
-    async fn next(&self, file: FileId, end: &LogEnd) -> Result<LogEnd, MendError> {
+    async fn next(&self, file: FileId) -> Result<LogEnd, MendError> {
         let mut at = self.before.position.plus(SECTOR_BYTES);
-        while at < end.position {
+        while at < self.segment.end.position {
             let sector = self.read(file, at, SECTOR_BYTES).await?;
             match record::decode_header(&sector, self.home) {
                 Ok(header) if header.entry.position == at => return Ok(header.before()),
                 Ok(_) | Err(_) => at = at.plus(SECTOR_BYTES),
             }
         }
-        Ok(*end)
-    }
-
-    fn offset_of(&self, position: Position) -> u64 {
-        RECORDS_OFFSET + position.since(self.base)
+        Ok(self.segment.end)
     }
 
     async fn read(
@@ -197,6 +176,6 @@ impl Place<'_> {
         from: Position,
         bytes: u64,
     ) -> Result<AlignedBuffer, MendError> {
-        read(self.io, file, self.offset_of(from), bytes).await.map_err(MendError::Read)
+        read(self.io, file, self.segment.offset_of(from), bytes).await.map_err(MendError::Read)
     }
 }

@@ -16,20 +16,11 @@ use super::corruption::{Corruption, Part};
 use super::home::Home;
 use super::image::SegmentImage;
 use super::mend::{MendError, Place};
-use super::recover::{check_header, list, read_ends};
-use super::segment::{self, SegmentFooter, records_bytes};
+use super::recover::{Recovery, Segment, candidate, list, read_ends};
+use super::segment;
 use super::stamp::{self, Stamp, StampFile};
 use crate::disk::DiskError;
 use crate::io::Io;
-
-/// A segment by its file, whether or not its records are good.
-struct SegmentFile {
-    base: Position,
-    bytes: u64,
-    start: LogEnd,
-    /// What it ends with, where it is sealed.
-    sealed: Option<LogEnd>,
-}
 
 /// Where the log is good up to, before damage that an open or a replay has met: the entry behind it
 /// is the one to get for [`mend_unopened`]. `None` where the damage is not a record's.
@@ -43,10 +34,11 @@ pub async fn good_before(
     corruption: &Corruption,
 ) -> Result<Option<LogEnd>, DiskError> {
     let Part::Record { position, .. } = corruption.part else { return Ok(None) };
-    let Some(segment) = SegmentFile::holding(io, home, position).await? else { return Ok(None) };
-    let image = SegmentImage::read(io, segment.base).await?;
+    let Some(segment) = holding(io, home, position).await? else { return Ok(None) };
+    let image = SegmentImage::read(io, segment.base()).await?;
     let (end, _) = image.walk(home, segment.start, |_, _| {});
-    Ok((segment.sealed != Some(end)).then_some(end))
+    let is_whole = segment.is_sealed() && end == segment.end;
+    Ok((!is_whole).then_some(end))
 }
 
 /// Writes the record behind `before` anew, in a log that is not open, and looks whether the disk has
@@ -65,14 +57,11 @@ pub async fn mend_unopened(
     entry: EntryHeader,
     body: Vec<u8>,
 ) -> Result<(), MendError> {
-    let found = SegmentFile::holding(io, home, before.position).await.map_err(MendError::Read)?;
+    let found = holding(io, home, before.position).await.map_err(MendError::Read)?;
     let segment = found.ok_or(MendError::Unfit)?;
-    let room_end = segment.base.plus(records_bytes(segment.bytes));
-    let limit = segment.sealed.map_or(room_end, |end| end.position);
-    let (base, sealed) = (segment.base, segment.sealed.as_ref());
-    let place = Place { io, home, base, limit, sealed, before };
+    let place = Place { io, home, segment: &segment, before };
     let record = place.record(&entry, &body)?;
-    if sealed.is_none() {
+    if !segment.is_sealed() {
         stamp_durable(io, home, entry.index).await?;
     }
     place.write(&entry, record).await
@@ -106,19 +95,15 @@ async fn stamp_durable(io: &Io, home: &Home, index: LogIndex) -> Result<(), Mend
     written.await.map_err(MendError::Write)
 }
 
-impl SegmentFile {
-    /// The segment that holds a position; `None` where there is none with a good header.
-    async fn holding(io: &Io, home: &Home, position: Position) -> Result<Option<Self>, DiskError> {
-        let files = list(io).await?;
-        let bases = files.iter().filter_map(|(name, bytes)| {
-            segment::base_of(name).filter(|base| *base <= position).map(|base| (base, name, bytes))
-        });
-        let Some((_, name, bytes)) = bases.max_by_key(|(base, ..)| *base) else { return Ok(None) };
-        let (ends, _) = read_ends(io, &[(name.clone(), *bytes)]).await?;
-        let Some(ends) = ends.first() else { return Ok(None) };
-        let Ok(Ok(header)) = check_header(home, ends) else { return Ok(None) };
-        let footer = SegmentFooter::decode(&ends.footer, home, ends.base, ends.bytes).ok();
-        let sealed = footer.map(|footer| footer.end);
-        Ok(Some(Self { base: ends.base, bytes: ends.bytes, start: header.start, sealed }))
-    }
+/// The segment that holds a position; `None` where there is none with a good header.
+async fn holding(io: &Io, home: &Home, position: Position) -> Result<Option<Segment>, DiskError> {
+    let files = list(io).await?;
+    let bases = files.iter().filter_map(|(name, bytes)| {
+        segment::base_of(name).filter(|base| *base <= position).map(|base| (base, name, bytes))
+    });
+    let Some((_, name, bytes)) = bases.max_by_key(|(base, ..)| *base) else { return Ok(None) };
+    let (ends, _) = read_ends(io, &[(name.clone(), *bytes)]).await?;
+    // What is wrong with its ends, the start itself tells.
+    let found = ends.first().and_then(|ends| candidate(home, ends, &mut Recovery::default()).ok());
+    Ok(found.map(|found| found.unread()))
 }

@@ -499,7 +499,7 @@ impl Segment {
     }
 
     /// The address behind the last record there will be.
-    fn sealed_end(&self) -> Position {
+    pub(super) fn sealed_end(&self) -> Position {
         if self.is_sealed() { self.end.position } else { self.room_end() }
     }
 }

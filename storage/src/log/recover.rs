@@ -159,7 +159,7 @@ pub(super) struct Recovered {
 }
 
 /// A segment file by its header and footer.
-struct Candidate {
+pub(super) struct Candidate {
     base: Position,
     bytes: u64,
     header: SegmentHeader,
@@ -298,6 +298,15 @@ impl Candidate {
         let (start, end) = (self.header.start, footer.end);
         Segment { bytes: self.bytes, start, end, anchors: None }
     }
+
+    /// The segment, before its records are looked at.
+    pub(super) fn unread(&self) -> Segment {
+        let (bytes, start) = (self.bytes, self.header.start);
+        match &self.footer {
+            Some(footer) => self.sealed(footer),
+            None => Segment { bytes, start, end: start, anchors: Some(Anchors::new(bytes)) },
+        }
+    }
 }
 
 /// A segment file's two ends, as they were read.
@@ -353,7 +362,11 @@ pub(super) async fn read_ends(
 }
 
 /// Takes a segment's header and footer in, or says why not.
-fn candidate(home: &Home, ends: &Ends, report: &mut Recovery) -> Result<Candidate, OpenError> {
+pub(super) fn candidate(
+    home: &Home,
+    ends: &Ends,
+    report: &mut Recovery,
+) -> Result<Candidate, OpenError> {
     let Ends { base, bytes, .. } = *ends;
     let header = match check_header(home, ends)? {
         Ok(header) => header,
