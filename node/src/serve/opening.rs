@@ -106,6 +106,11 @@ fn tell(recovered: &Recovered, data: &Data, shared: &Shared, logger: &Logger, to
         let fields: Fields<'_> = &[("cluster", &identity.log.cluster)];
         logger.info("founded", "a new cluster was founded in the data folder", fields);
     }
+    if let Some(last) = &log.truncated {
+        let sentence = "entries of an earlier leader were being taken back when the last process \
+                        ended; that is finished now";
+        logger.info("truncated", sentence, &[("last", last)]);
+    }
     if let Some(torn) = &log.torn {
         let sentence = "an unfinished write at the end of the log was cut off; none of it had been \
                         acknowledged";
