@@ -14,6 +14,10 @@ use serde_json::{Value, json};
 use super::failure::Failure;
 use super::output::{Output, count};
 
+/// What to do with a damaged log that others have, too.
+const IN_A_GROUP: &str = "Start the node: it gets damaged records from the other nodes. Where it \
+                          ends with this damage all the same, bring the folder back from a backup.";
+
 /// Check every byte of a data folder whose node does not run
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -120,7 +124,7 @@ async fn examine(io: &Io) -> Result<Vec<Finding>, Failure> {
     } else {
         no_index()
     };
-    Ok(vec![superblock, log_finding(&log), index])
+    Ok(vec![superblock, log_finding(&log, identity.members.as_slice().len()), index])
 }
 
 /// A young node keeps its index in memory: there are no files then, and none is missed.
@@ -168,7 +172,8 @@ fn superblock(state: &State, copies: &[CopyLook]) -> Finding {
     }
 }
 
-fn log_finding(report: &LogReport) -> Finding {
+/// - `members`: nodes of the group, this one included
+fn log_finding(report: &LogReport, members: usize) -> Finding {
     let mut found = format!(
         "{} in {} and {}, up to position {}",
         count(report.events, "event"),
@@ -193,7 +198,10 @@ fn log_finding(report: &LogReport) -> Finding {
         part: "log",
         found,
         damage: report.damage.iter().map(ToString::to_string).collect(),
-        advice: "A node does not serve what it can't trust: bring the folder back from a backup.",
+        advice: match members {
+            1 => "A node does not serve what it can't trust: bring the folder back from a backup.",
+            _ => IN_A_GROUP,
+        },
     }
 }
 

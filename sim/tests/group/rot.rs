@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use crate::group::{Group, NODES, PATIENCE, SMALL, name, run};
+use crate::process;
 use crate::workload::{Load, append};
 
 /// With this many segments the first one is sealed for certain.
@@ -74,6 +75,7 @@ fn a_start_that_meets_rot_gets_what_is_damaged_from_another_node_first() {
         for place in [0, 1] {
             group.kill(place);
             flip(&group.data(place).join(FIRST));
+            says_how_it_is_mended(&group.data(place)).await;
         }
         group.start(0);
         start_mended(&mut group, 1).await;
@@ -105,6 +107,14 @@ async fn said_mended(group: &Group, place: usize) {
     let line = said.find("mended", 0).await.expect("it goes on running");
     assert_ne!(line["from"], name(place).as_str());
     said.find("recovered", 0).await.expect("it goes on running");
+}
+
+/// `quorate verify` sends people to the other nodes, before they look for a backup.
+async fn says_how_it_is_mended(data: &Path) {
+    let output = process::run(&["verify", data.to_str().unwrap()]).await;
+    let found = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{found}");
+    assert!(found.contains("it gets damaged records from the other nodes"), "{found}");
 }
 
 /// The segments' files, oldest first.
