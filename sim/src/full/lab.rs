@@ -107,13 +107,6 @@ pub(super) struct Lab {
 }
 
 impl Lab {
-    /// A node has tried to mend entries.
-    fn mended(&self, node: usize, attempts: &[Mended]) {
-        for (index, from) in mended(attempts) {
-            self.record.borrow_mut().mended(self.now(), node, index, from);
-        }
-    }
-
     pub(super) fn new(
         system: Rc<System>,
         scenario: &Rc<Scenario>,
@@ -181,6 +174,13 @@ impl Lab {
     /// Something worth a word.
     pub(super) fn note(&self, node: Option<usize>, text: String) {
         self.record.borrow_mut().note(self.now(), node, text);
+    }
+
+    /// A node has tried to mend entries.
+    fn mended(&self, node: usize, attempts: &[Mended]) {
+        for (index, from) in mended(attempts) {
+            self.record.borrow_mut().mended(self.now(), node, index, from);
+        }
     }
 
     /// Tells the record what has changed of a node.

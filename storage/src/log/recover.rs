@@ -301,11 +301,7 @@ impl Candidate {
 
     /// The segment, before its records are looked at.
     pub(super) fn unread(&self) -> Segment {
-        let (bytes, start) = (self.bytes, self.header.start);
-        match &self.footer {
-            Some(footer) => self.sealed(footer),
-            None => Segment { bytes, start, end: start, anchors: Some(Anchors::new(bytes)) },
-        }
+        self.footer.as_ref().map_or_else(|| self.header.segment(), |footer| self.sealed(footer))
     }
 }
 
