@@ -1,18 +1,16 @@
-//! Time as it passes, for all code that may run in a simulation: the runtime's, or a stretched one.
+//! Time as it passes, for all code that may run in a simulation: the runtime's, or the simulation's.
 //!
-//! It is tokio's time, and so stands still and jumps where a test has paused that. In a simulation
-//! ([`crate::environment`]) a node's second can be many of the runtime's, so that what takes less
-//! than the runtime's millisecond can be told apart.
+//! It is tokio's time, and so stands still and jumps where a test has paused that. A simulation
+//! ([`crate::environment`]) has a clock and timers of its own, which know nanoseconds, where tokio's
+//! timers know milliseconds.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::ops::{Add, AddAssign, Sub};
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::environment::ask;
-
-pub use tokio::time::error::Elapsed;
+use crate::environment::{Timer, ask, is_simulated};
 
 /// A moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,17 +56,21 @@ impl Instant {
     }
 }
 
+/// Longer than any process runs.
+const FAR_AWAY: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 impl Add<Duration> for Instant {
     type Output = Self;
 
+    /// What no clock could show is so far away that nobody lives to see it, as it is in tokio.
     fn add(self, duration: Duration) -> Self {
-        Self(self.0 + duration)
+        Self(self.0.checked_add(duration).unwrap_or_else(|| self.0 + FAR_AWAY))
     }
 }
 
 impl AddAssign<Duration> for Instant {
     fn add_assign(&mut self, duration: Duration) {
-        self.0 += duration;
+        *self = *self + duration;
     }
 }
 
@@ -83,8 +85,17 @@ impl Sub for Instant {
 /// A timer.
 #[derive(Debug)]
 pub struct Sleep {
-    timer: Pin<Box<tokio::time::Sleep>>,
     deadline: Instant,
+    is_elapsed: bool,
+    kind: Kind,
+}
+
+/// Who wakes those that sleep.
+#[derive(Debug)]
+enum Kind {
+    Runtime(Pin<Box<tokio::time::Sleep>>),
+    /// With whom it wakes, once somebody has asked.
+    Simulation(Option<(Timer, Waker)>),
 }
 
 impl Sleep {
@@ -97,13 +108,17 @@ impl Sleep {
     /// Whether it has gone off.
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
-        self.timer.is_elapsed()
+        self.is_elapsed
     }
 
     /// Sets it anew.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
-        self.deadline = deadline;
-        self.timer.as_mut().reset(in_the_runtime(deadline));
+        let this = &mut *self;
+        (this.deadline, this.is_elapsed) = (deadline, false);
+        match &mut this.kind {
+            Kind::Runtime(timer) => timer.as_mut().reset(deadline.0),
+            Kind::Simulation(set) => clear(set),
+        }
     }
 }
 
@@ -111,15 +126,53 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.timer.as_mut().poll(context)
+        let this = &mut *self;
+        let polled = match &mut this.kind {
+            Kind::Runtime(timer) => timer.as_mut().poll(context),
+            Kind::Simulation(set) => poll_simulated(set, this.deadline, context.waker()),
+        };
+        this.is_elapsed |= polled.is_ready();
+        polled
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        if let Kind::Simulation(set) = &mut self.kind {
+            clear(set);
+        }
+    }
+}
+
+fn poll_simulated(set: &mut Option<(Timer, Waker)>, deadline: Instant, waker: &Waker) -> Poll<()> {
+    if Instant::now() >= deadline {
+        clear(set);
+        return Poll::Ready(());
+    }
+    if set.as_ref().is_none_or(|(_, known)| !known.will_wake(waker)) {
+        clear(set);
+        let at = deadline.saturating_duration_since(Instant(SIMULATION_BEGAN.with(|it| *it)));
+        let timer = ask(|simulated| Some(simulated.set_timer(at, waker)), || None);
+        // Behind its end nothing of a simulation is woken any more.
+        *set = timer.map(|timer| (timer, waker.clone()));
+    }
+    Poll::Pending
+}
+
+fn clear(set: &mut Option<(Timer, Waker)>) {
+    if let Some((timer, _)) = set.take() {
+        ask(|simulated| simulated.clear_timer(timer), || ());
     }
 }
 
 /// Waits until then.
 #[must_use]
 pub fn sleep_until(deadline: Instant) -> Sleep {
-    let timer = Box::pin(tokio::time::sleep_until(in_the_runtime(deadline)));
-    Sleep { timer, deadline }
+    let kind = match is_simulated() {
+        true => Kind::Simulation(None),
+        false => Kind::Runtime(Box::pin(tokio::time::sleep_until(deadline.0))),
+    };
+    Sleep { deadline, is_elapsed: false, kind }
 }
 
 /// Waits for so long.
@@ -128,29 +181,37 @@ pub fn sleep(duration: Duration) -> Sleep {
     sleep_until(Instant::now() + duration)
 }
 
+/// It was not there in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Elapsed;
+
 /// What the future gives, if it does so in time.
+///
+/// # Errors
+///
+/// [`Elapsed`] where it does not.
 pub fn timeout<F: IntoFuture>(
     duration: Duration,
     future: F,
-) -> tokio::time::Timeout<F::IntoFuture> {
-    tokio::time::timeout(ask(|simulated| duration * simulated.dilation(), || duration), future)
+) -> impl Future<Output = Result<F::Output, Elapsed>> {
+    timeout_at(Instant::now() + duration, future)
 }
 
 /// What the future gives, if it does so by then.
-pub fn timeout_at<F: IntoFuture>(
-    deadline: Instant,
-    future: F,
-) -> tokio::time::Timeout<F::IntoFuture> {
-    tokio::time::timeout_at(in_the_runtime(deadline), future)
-}
-
-/// When the runtime's clock will show what a node calls this moment.
-fn in_the_runtime(moment: Instant) -> tokio::time::Instant {
-    ask(
-        |simulated| {
-            let wait = moment.saturating_duration_since(Instant::now());
-            tokio::time::Instant::now() + wait * simulated.dilation()
-        },
-        || moment.0,
-    )
+///
+/// # Errors
+///
+/// [`Elapsed`] where it does not.
+pub async fn timeout_at<F: IntoFuture>(deadline: Instant, future: F) -> Result<F::Output, Elapsed> {
+    if !is_simulated() {
+        return tokio::time::timeout_at(deadline.0, future).await.map_err(|_late| Elapsed);
+    }
+    let (mut future, mut end) = (pin!(future.into_future()), pin!(sleep_until(deadline)));
+    poll_fn(|context| {
+        if let Poll::Ready(given) = future.as_mut().poll(context) {
+            return Poll::Ready(Ok(given));
+        }
+        end.as_mut().poll(context).map(|()| Err(Elapsed))
+    })
+    .await
 }

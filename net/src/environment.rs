@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use quinn::TimeSource;
@@ -26,10 +27,11 @@ pub trait Simulated {
     /// The time since the simulation began, as its nodes see it.
     fn elapsed(&self) -> Duration;
 
-    /// So many of the runtime's nanoseconds pass in one of the nodes'.
-    ///
-    /// The runtime's timers know whole milliseconds only. Stretched by this, nodes can wait for less.
-    fn dilation(&self) -> u32;
+    /// Has somebody woken when [`Self::elapsed`] is this, or soon after.
+    fn set_timer(&self, at: Duration, waker: &Waker) -> Timer;
+
+    /// That timer is not wanted any more; it may have gone off.
+    fn clear_timer(&self, timer: Timer);
 
     /// The date and time.
     fn wall_clock(&self) -> SystemTime;
@@ -39,6 +41,15 @@ pub trait Simulated {
 
     /// TLS's ciphers, with keys and random numbers from the simulation's seed.
     fn cryptography(&self) -> Arc<CryptoProvider>;
+}
+
+/// A timer of a simulation: when it goes off, and which of those that do so then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timer {
+    /// Since the simulation began.
+    pub at: Duration,
+    /// No two of a simulation have the same.
+    pub number: u64,
 }
 
 thread_local! {

@@ -22,7 +22,7 @@ export function drawTop(root, trace, go) {
   const facts = [
     ['Seed', header.seed],
     ['Tier', header.tier],
-    header.dilation === 1 ? null : ['Time stretched', `${header.dilation}×`],
+    header.resolution_ns === 1 ? null : ['Time in steps of', span(header.resolution_ns)],
     ['Run', span(summary.virtual_ns ?? trace.duration)],
     ['Took', summary.wall_ms === undefined ? null : span(summary.wall_ms * 1e6)],
     ['Events', count(trace.count)],

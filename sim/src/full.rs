@@ -6,15 +6,15 @@
 //! and the client's code is that of the program; the invariants, the oracle and the workload are
 //! those of the pure world ([`crate::group`]).
 //!
-//! turmoil's time has whole milliseconds. To tell shorter times apart it is stretched: with a
-//! dilation of 10, the runtime's millisecond is a tenth of one to the nodes.
+//! The world has a clock of its own ([`system`]) and goes from one moment in which something happens to
+//! the next: a timer goes off, a datagram arrives, a disk has done something, a fault strikes. At
+//! each, turmoil lets every machine do what there is to do; what its own clock shows is of no meaning.
 
 mod client;
 mod disk;
 mod faults;
 mod gate;
 mod lab;
-mod moment;
 mod node;
 mod runtime;
 mod socket;
@@ -28,18 +28,23 @@ mod world;
 pub use self::faults::unsupported;
 pub use self::world::play;
 
+use std::ops::RangeInclusive;
+
 use crate::group::schedule::{MILLIS, Nanos};
 use crate::scenario::model::{Link, Scenario};
 
-/// No run is stretched more than this: it takes as much longer.
-pub(crate) const DILATION_MAX: u32 = 20;
+/// What whole nodes' time may be counted in.
+pub(crate) const RESOLUTIONS: RangeInclusive<Nanos> = 1_000..=MILLIS;
+/// What it is counted in where the scenario does not say.
+const USUAL_RESOLUTIONS: [Nanos; 7] = [100_000, 50_000, 20_000, 10_000, 5_000, 2_000, 1_000];
 
-/// How much the runtime's time is to be stretched, so that the shortest way between two machines
-/// takes a tick of it, unless the scenario says how much. Then shorter ways take a tick as well.
+/// What the time of a world of whole nodes is counted in, unless the scenario says so: no more than
+/// a tenth of what the shortest way between two machines takes. The finer it is, the less happens at
+/// once, and the longer a run takes.
 #[must_use]
-pub fn dilation(scenario: &Scenario) -> u32 {
-    if let Some(dilation) = scenario.run.dilation {
-        return dilation;
+pub fn resolution(scenario: &Scenario) -> Nanos {
+    if let Some(resolution) = scenario.run.resolution {
+        return resolution;
     }
     let nodes = scenario.nodes.iter().map(|node| node.zone);
     let clients = scenario.clients.iter().flat_map(|it| vec![it.zone; it.count]);
@@ -47,9 +52,8 @@ pub fn dilation(scenario: &Scenario) -> u32 {
     let pairs = (0..zones.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
     let ways = pairs.map(|(one, other)| scenario.link(zones[one], zones[other]));
     let shortest = ways.map(shortest_oneway).min().unwrap_or(MILLIS);
-    let wanted = MILLIS.div_ceil(shortest.max(1)).clamp(1, DILATION_MAX.into());
-    let steps = [1, 2, 5, 10, 20];
-    steps.into_iter().find(|step| u64::from(*step) >= wanted).unwrap_or(DILATION_MAX)
+    let [.., finest] = USUAL_RESOLUTIONS;
+    USUAL_RESOLUTIONS.into_iter().find(|it| 10 * it <= shortest).unwrap_or(finest)
 }
 
 /// What nearly every datagram takes on a link, one way.

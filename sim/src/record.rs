@@ -107,7 +107,7 @@ pub struct Recorder {
     scenario: Scenario,
     seed: u64,
     tier: Tier,
-    dilation: u64,
+    resolution: Nanos,
     lanes: Rc<[String]>,
     sink: Sink,
     hash: TraceHash,
@@ -155,10 +155,10 @@ pub struct AppliedFault {
 impl Recorder {
     /// Begins the record of a run.
     ///
-    /// - `dilation`: how much longer everything took in the world than it did in the scenario
+    /// - `resolution`: what the world's time is counted in
     /// - `sink`: where to write to
     #[must_use]
-    pub fn new(scenario: &Scenario, seed: u64, tier: Tier, dilation: u64, sink: Sink) -> Self {
+    pub fn new(scenario: &Scenario, seed: u64, tier: Tier, resolution: Nanos, sink: Sink) -> Self {
         let nodes = scenario.nodes.iter().map(|node| node.name.clone());
         let clients = scenario.client_names().into_iter().map(|(name, _)| name);
         let count = scenario.nodes.len();
@@ -166,7 +166,7 @@ impl Recorder {
             scenario: scenario.clone(),
             seed,
             tier,
-            dilation,
+            resolution,
             lanes: nodes.chain(clients).collect(),
             sink,
             hash: TraceHash::default(),
@@ -215,7 +215,7 @@ impl Recorder {
             "name": self.scenario.name,
             "seed": self.seed,
             "tier": self.tier.name(),
-            "dilation": self.dilation,
+            "resolution_ns": self.resolution,
             "duration_ns": self.scenario.run.virtual_time,
             "lanes": lanes,
         });

@@ -16,7 +16,7 @@ use crate::record::sink::Sink;
 use crate::record::summary::Summary;
 use crate::record::{LineShown, Recorder, Shared};
 use crate::scenario::check::Tier;
-use crate::scenario::model::Scenario;
+use crate::scenario::model::{Nanos, Scenario};
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ impl Job {
             None => Sink::none(),
         };
         let mut recorder =
-            Recorder::new(&self.scenario, self.seed, self.tier, self.dilation(), sink);
+            Recorder::new(&self.scenario, self.seed, self.tier, self.resolution(), sink);
         if let Some(lines) = lines {
             recorder.on_line(lines);
         }
@@ -133,11 +133,11 @@ impl Job {
         Ok(show(&ran))
     }
 
-    /// How much slower the world's time is than the scenario's.
-    fn dilation(&self) -> u64 {
+    /// What the world's time is counted in.
+    fn resolution(&self) -> Nanos {
         match self.tier {
             Tier::Pure => 1,
-            Tier::Full => full::dilation(&self.scenario).into(),
+            Tier::Full => full::resolution(&self.scenario),
         }
     }
 

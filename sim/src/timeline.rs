@@ -44,13 +44,13 @@ pub fn page(recorder: &Recorder, summary: &Summary, style: Style) -> String {
 
 fn head(out: &mut String, summary: &Summary) {
     let build = if cfg!(debug_assertions) { "with all checks" } else { "release" };
-    let stretched = match summary.dilation {
+    let steps = match summary.resolution_ns {
         1 => String::new(),
-        times => format!(" (time stretched {times}-fold)"),
+        nanos => format!(" (time in steps of {})", show(nanos)),
     };
     let _ = writeln!(
         out,
-        "{}  seed {}  tier {}{stretched}  {build}  {} simulated in {}",
+        "{}  seed {}  tier {}{steps}  {build}  {} simulated in {}",
         summary.name,
         summary.seed,
         summary.tier,

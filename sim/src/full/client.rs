@@ -18,7 +18,6 @@ use quorate_net::{Trust, endpoint};
 use tokio::sync::Notify;
 
 use super::lab::{Errand, Follower, Lab};
-use super::moment::timed;
 use super::runtime::WorldRuntime;
 use super::socket::WorldSocket;
 use crate::group::load;
@@ -47,7 +46,6 @@ pub(super) struct Desk {
     pub(super) uri: String,
     pub(super) trust: Trust,
     pub(super) loads: Vec<Load>,
-    pub(super) dilation: u32,
 }
 
 /// The client, once there is one.
@@ -94,7 +92,7 @@ impl Desk {
             };
             let (desk, lab, connected) = (Rc::clone(&self), Rc::clone(&lab), Rc::clone(&connected));
             let deed = async move { desk.carry_out(&lab, &connected, errand).await };
-            tokio::task::spawn_local(timed(deed));
+            tokio::task::spawn_local(deed);
         }
     }
 
@@ -111,7 +109,7 @@ impl Desk {
     async fn try_to_connect(&self) -> Result<Client, ConnectError> {
         let own = SocketAddr::new(self.address.ip(), 0);
         let socket = WorldSocket::open(own).expect("the machine has free ports");
-        let endpoint = endpoint::client_endpoint_on(socket, WorldRuntime::start(self.dilation))
+        let endpoint = endpoint::client_endpoint_on(socket, WorldRuntime::start())
             .expect("the socket is good");
         let (trust, name) = (Some(self.trust.clone()), self.name.clone());
         let options = Options { trust, deadline: PATIENCE, name, ..Options::default() };

@@ -240,13 +240,12 @@ impl World {
 
     fn quality(&self, from: usize, to: usize) -> Quality {
         let link = self.scenario.link(self.zones[from], self.zones[to]);
-        let seen_to = self.system.seen_to(super::shortest_oneway(link));
         let mut quality = Quality {
             loss: link.loss,
             duplicate: link.duplicate,
             reorder: link.reorder,
             bandwidth: link.bandwidth,
-            rtt: Some((link.rtt.clone(), seen_to)),
+            rtt: link.rtt.clone(),
             ..Quality::PERFECT
         };
         for it in self.applied.iter().filter(|it| !it.is_over) {

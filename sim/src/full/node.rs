@@ -12,7 +12,6 @@ use quorate_core::member::Name;
 use quorate_core::mutant::Mutant;
 use quorate_core::time::{Instant, Now};
 use quorate_net::authority::{Authority, CERTIFICATE_LIFETIME, CLOCK_TOLERANCE};
-use quorate_net::environment::Simulated as _;
 use quorate_net::{Credentials, Identity, clock, endpoint, environment};
 use quorate_node::admin::Shared;
 use quorate_node::config::{Config, LogFormat, LogLevel};
@@ -27,7 +26,6 @@ use quorate_storage::io::Io;
 use super::disk::{Drive, TimedDisk};
 use super::gate::Gate;
 use super::lab::{Eye, Lab};
-use super::moment::timed;
 use super::runtime::WorldRuntime;
 use super::socket::WorldSocket;
 use super::system::System;
@@ -79,7 +77,7 @@ impl Computer {
 
     /// One process, from its start to its end.
     pub(super) async fn run(self: Rc<Self>, lab: Rc<Lab>) {
-        timed(self.gate.pass(self.live(lab))).await;
+        self.gate.pass(self.live(lab)).await;
     }
 
     async fn live(&self, lab: Rc<Lab>) {
@@ -97,7 +95,7 @@ impl Computer {
             (Ledger::clone(&seen.ledger), OpKinds::clone(&seen.kinds))
         };
         let disk = TimedDisk::new(&self.medium, ledger, kinds, Rc::clone(&self.drive));
-        let runtime = WorldRuntime::start_within_set(lab.system.dilation());
+        let runtime = WorldRuntime::start_within_set();
         let socket = WorldSocket::open(self.address).map_err(ServeError::System)?;
         let quic = endpoint::listen_on(socket, runtime, &self.credentials)?;
         let eye = Eye { lab: Rc::clone(lab), node: self.index };

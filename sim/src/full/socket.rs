@@ -1,7 +1,8 @@
 //! UDP as a machine of the world has it: turmoil's, and below it what can happen to a datagram.
 //!
-//! Loss, doubles, lateness, damage and narrow links are dealt out here, where a datagram is sent;
-//! latency, partitions and dead machines are turmoil's. The address of a machine says which it is.
+//! Loss, doubles, latency, damage and narrow links are dealt out here, where a datagram is sent;
+//! partitions and dead machines are turmoil's, which also keeps it until it is due. The address of a
+//! machine says which it is.
 
 use std::fmt;
 use std::future::Future;
@@ -13,10 +14,9 @@ use std::task::{Context, Poll, Waker};
 
 use quinn::udp::{RecvMeta, Transmit};
 use quinn::{AsyncUdpSocket, UdpPoller};
-use quorate_net::clock;
 use turmoil::net::UdpSocket;
 
-use super::wire;
+use super::wire::{self, Parcel};
 
 /// Datagrams that quinn may hand over at once.
 const SEGMENTS_MAX: usize = 10;
@@ -71,17 +71,8 @@ impl AsyncUdpSocket for WorldSocket {
         let to = transmit.destination;
         let segment = transmit.segment_size.unwrap_or(transmit.contents.len()).max(1);
         for datagram in transmit.contents.chunks(segment) {
-            for copy in wire::send(self.address, to, datagram) {
-                let bytes = copy.instead.as_deref().unwrap_or(datagram);
-                if copy.late.is_zero() {
-                    send(&self.inner, to, bytes);
-                    continue;
-                }
-                let (inner, bytes) = (Arc::clone(&self.inner), bytes.to_vec());
-                tokio::spawn(async move {
-                    clock::sleep(copy.late).await;
-                    send(&inner, to, &bytes);
-                });
+            for parcel in wire::send(self.address, to, datagram) {
+                send(&self.inner, to, parcel.bytes());
             }
         }
         Ok(())
@@ -106,6 +97,7 @@ impl AsyncUdpSocket for WorldSocket {
             *readable = None;
             ready?;
             let Ok((bytes, from)) = self.inner.try_recv_from(buffer) else { break };
+            let bytes = Parcel::datagram_bytes(bytes);
             wire::received(from, self.address, &buffer[..bytes]);
             let dst_ip = Some(self.address.ip());
             *meta = RecvMeta { addr: from, len: bytes, stride: bytes, ecn: None, dst_ip };

@@ -9,7 +9,7 @@ use quorate_net::environment;
 
 use super::system::System;
 use super::world::World;
-use super::{dilation, play};
+use super::{play, resolution};
 use crate::history::Violation;
 use crate::record::sink::Sink;
 use crate::record::{Recorder, Shared};
@@ -75,7 +75,7 @@ fn a_draw_from_the_operating_system_is_noticed() {
     let run = |draws: bool| -> String {
         let scenario = scenario("");
         let record = record(&scenario);
-        let system = System::new(1, dilation(&scenario));
+        let system = System::new(1, resolution(&scenario));
         if draws {
             system.pollute();
         }
@@ -110,13 +110,28 @@ fn what_this_tier_can_not_do_is_said_before_the_run() {
     assert!(check::unsupported(&scenario(""), Tier::Full).is_empty());
 }
 
+/// Half a round trip is what each message takes, whatever it is made of.
 #[test]
-fn a_world_is_stretched_as_far_as_its_shortest_way_needs() {
+fn a_message_takes_what_the_scenario_says_to_the_microsecond() {
+    let text = SMALL.replace("rtt = \"2ms\"", "rtt = \"1234us\"");
+    let text = text.replace("settle = \"500ms\"", "settle = \"500ms\"\nresolution = \"1us\"");
+    let scenario = resolve(Path::new("small.toml"), &text).unwrap_or_else(|it| panic!("{it}"));
+    let record = record(&scenario);
+    play(&scenario, 1, None, &record).expect("all holds");
+    let summary = record.borrow().summary(0, String::new());
+    assert_eq!(summary.links[0].got_p50_ns, Some(1_234_000));
+}
+
+#[test]
+fn time_is_counted_as_finely_as_the_shortest_way_needs() {
     let with = |rtt: &str| {
         let text = SMALL.replace("rtt = \"2ms\"", &format!("rtt = \"{rtt}\""));
-        dilation(&resolve(Path::new("small.toml"), &text).unwrap_or_else(|it| panic!("{it}")))
+        resolution(&resolve(Path::new("small.toml"), &text).unwrap_or_else(|it| panic!("{it}")))
     };
-    assert_eq!(["20ms", "2ms", "1ms", "500us", "60us"].map(with), [1, 1, 2, 5, 20]);
-    let as_told = SMALL.replace("settle = \"500ms\"", "settle = \"500ms\"\ndilation = 3");
-    assert_eq!(dilation(&resolve(Path::new("small.toml"), &as_told).unwrap()), 3);
+    assert_eq!(
+        ["20ms", "2ms", "1ms", "500us", "60us"].map(with),
+        [100_000, 100_000, 50_000, 20_000, 2_000]
+    );
+    let as_told = SMALL.replace("settle = \"500ms\"", "settle = \"500ms\"\nresolution = \"3us\"");
+    assert_eq!(resolution(&resolve(Path::new("small.toml"), &as_told).unwrap()), 3_000);
 }

@@ -1,17 +1,20 @@
 //! What becomes of each datagram between two machines, and the account of all of them.
 //!
-//! It belongs to the thread: a socket must be such that threads could share it, and so can't hold
-//! what they could not. All that a world sends and receives is in one hash, which two runs of one
-//! seed must have in common.
+//! turmoil carries them, and keeps each until the world says that it is due: when that is stands
+//! behind its bytes while it is under way. All the rest belongs to the thread: a socket must be such
+//! that threads could share it, and so can't hold what they could not. All that a world sends and
+//! receives is in one hash, which two runs of one seed must have in common.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 use std::time::Duration;
 
-use quorate_net::clock::Instant;
 use quorate_storage::disk::simulated::Random;
+use turmoil::{Protocol, Sim};
 
+use super::system::System;
 use crate::group::schedule::{MILLIS, Nanos};
 use crate::record::hash::TraceHash;
 use crate::scenario::distribution::Distribution;
@@ -21,6 +24,10 @@ use crate::scenario::model::{Loss, Share};
 const QUEUE_NANOS_MAX: Nanos = 100 * MILLIS;
 /// How late a datagram is that others overtake.
 const LATE_NANOS_MAX: Nanos = 20 * MILLIS;
+/// What turmoil is told that each link takes, so that nothing arrives before the world says so.
+pub(super) const LINK_LATENCY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// Behind a datagram's bytes, when it is due.
+const DUE_BYTES: usize = size_of::<Nanos>();
 
 /// How good the way from one machine to another is.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,8 +43,8 @@ pub(super) struct Quality {
     pub(super) replay: Share,
     /// Bits a second, where there is a bound.
     pub(super) bandwidth: Option<u64>,
-    /// There and back; and how much of one way turmoil sees to.
-    pub(super) rtt: Option<(Distribution, Nanos)>,
+    /// There and back.
+    pub(super) rtt: Distribution,
     /// Later by so much.
     pub(super) delay: Nanos,
 }
@@ -51,16 +58,34 @@ impl Quality {
         corrupt: Share::NONE,
         replay: Share::NONE,
         bandwidth: None,
-        rtt: None,
+        rtt: Distribution::Constant(0),
         delay: 0,
     };
 }
 
-/// What is sent of a datagram.
-pub(super) struct Copy {
-    pub(super) late: Duration,
-    /// Other bytes than those that were to be sent.
-    pub(super) instead: Option<Vec<u8>>,
+/// What is sent of a datagram: its bytes, damaged or not, or those of an older one, and behind them
+/// when it is due.
+pub(super) struct Parcel(Vec<u8>);
+
+impl Parcel {
+    fn new(bytes: &[u8], due: Nanos) -> Self {
+        Self([bytes, &due.to_le_bytes()].concat())
+    }
+
+    /// As turmoil carries it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// How long the datagram is within it.
+    pub(super) fn datagram_bytes(length: usize) -> usize {
+        length - DUE_BYTES
+    }
+
+    fn due(bytes: &[u8]) -> Nanos {
+        let due = bytes.last_chunk().expect("every datagram says when it is due");
+        Nanos::from_le_bytes(*due)
+    }
 }
 
 /// How many datagrams met which fate.
@@ -81,8 +106,8 @@ struct Way {
     quality: Quality,
     /// When the last datagram will have been sent.
     busy_until: Nanos,
-    /// No datagram is sent before this one.
-    last_sent: Nanos,
+    /// No datagram arrives before this one.
+    last_arrival: Nanos,
     /// Times are bad.
     is_bad: bool,
     /// One of the past.
@@ -92,16 +117,16 @@ struct Way {
 impl Default for Way {
     fn default() -> Self {
         let quality = Quality::PERFECT;
-        Self { quality, busy_until: 0, last_sent: 0, is_bad: false, old: None }
+        Self { quality, busy_until: 0, last_arrival: 0, is_bad: false, old: None }
     }
 }
 
 /// All ways of a world.
 struct Wire {
     random: Random,
-    began: Instant,
-    /// What the runtime can tell apart.
-    grain: Nanos,
+    system: Rc<System>,
+    /// When datagrams are due that are under way.
+    due: BTreeSet<Nanos>,
     machines: BTreeMap<IpAddr, usize>,
     ways: BTreeMap<(usize, usize), Way>,
     hash: TraceHash,
@@ -122,13 +147,11 @@ impl Drop for Laid {
 }
 
 /// Lays the wires between these machines.
-///
-/// - `grain`: what the runtime can tell apart
-pub(super) fn lay(seed: u64, machines: &[IpAddr], grain: Nanos) -> Laid {
+pub(super) fn lay(seed: u64, machines: &[IpAddr], system: &Rc<System>) -> Laid {
     WIRE.set(Some(Wire {
         random: Random::stream(seed, "datagrams"),
-        began: Instant::now(),
-        grain,
+        system: Rc::clone(system),
+        due: BTreeSet::new(),
         machines: machines.iter().copied().zip(0..).collect(),
         ways: BTreeMap::new(),
         hash: TraceHash::default(),
@@ -160,8 +183,33 @@ pub(super) fn note(bytes: &[u8]) {
     });
 }
 
+/// When the next datagram is due.
+pub(super) fn next_due() -> Option<Nanos> {
+    with(|wire| wire.due.first().copied())
+}
+
+/// Has turmoil hand over those that are due by now, when it steps next.
+pub(super) fn deliver(sim: &Sim<'_>, now: Nanos) {
+    let is_any_due = with(|wire| {
+        let later = wire.due.split_off(&(now + 1));
+        !std::mem::replace(&mut wire.due, later).is_empty()
+    });
+    if !is_any_due {
+        return;
+    }
+    sim.links(|links| {
+        for sent in links.flatten() {
+            if let Protocol::Udp(datagram) = sent.protocol()
+                && Parcel::due(&datagram.0) <= now
+            {
+                sent.deliver();
+            }
+        }
+    });
+}
+
 /// A datagram is sent: these copies of it are to go out.
-pub(super) fn send(from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Vec<Copy> {
+pub(super) fn send(from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Vec<Parcel> {
     with(|wire| wire.send(from, to, bytes))
 }
 
@@ -184,50 +232,55 @@ fn strikes(random: &mut Random, share: Share) -> bool {
 
 impl Wire {
     fn now(&self) -> Nanos {
-        u64::try_from(self.began.elapsed().as_nanos()).expect("a run is short")
+        self.system.now()
     }
 
     fn machine(&self, address: SocketAddr) -> usize {
         self.machines.get(&address.ip()).copied().unwrap_or(usize::MAX)
     }
 
-    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Vec<Copy> {
+    fn send(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> Vec<Parcel> {
         let (now, ends) = (self.now(), (self.machine(from), self.machine(to)));
         self.counts.sent += 1;
         self.counts.bytes += bytes.len() as u64;
         self.mix(b's', now, ends, bytes);
-        let Self { random, counts, ways, grain, .. } = self;
+        let Self { random, counts, ways, system, due, .. } = self;
         let way = ways.entry(ends).or_default();
-        let Some(at) = way.leaves(now, bytes.len(), random, counts) else {
+        let Some(at) = way.arrives(now, bytes.len(), random, counts) else {
             counts.lost += 1;
             return Vec::new();
         };
-        // To the nearest of the runtime's ticks: its timers would round up.
-        let late = |at: Nanos| Duration::from_nanos((at - now + *grain / 2) / *grain * *grain);
-        let mut copies = vec![Copy { late: late(at), instead: None }];
+        let mut parcel = |bytes: &[u8], at: Nanos| {
+            let at = system.nearest(at);
+            due.insert(at);
+            Parcel::new(bytes, at)
+        };
+        let mut parcels = Vec::with_capacity(1);
         if strikes(random, way.quality.corrupt) {
             counts.damaged += 1;
             let mut damaged = bytes.to_vec();
             let bit = random.index(damaged.len() * 8);
             damaged[bit / 8] ^= 1 << (bit % 8);
-            copies[0].instead = Some(damaged);
+            parcels.push(parcel(&damaged, at));
+        } else {
+            parcels.push(parcel(bytes, at));
         }
         if strikes(random, way.quality.duplicate) {
             counts.doubled += 1;
-            copies.push(Copy { late: late(at + random.below(LATE_NANOS_MAX)), instead: None });
+            parcels.push(parcel(bytes, at + random.below(LATE_NANOS_MAX)));
         }
         if way.quality.replay > Share::NONE {
             if strikes(random, way.quality.replay)
                 && let Some(old) = way.old.take()
             {
                 counts.replayed += 1;
-                copies.push(Copy { late: late(at), instead: Some(old) });
+                parcels.push(parcel(&old, at));
             }
             if way.old.is_none() || random.one_in(100) {
                 way.old = Some(bytes.to_vec());
             }
         }
-        copies
+        parcels
     }
 
     /// Takes a datagram into the hash.
@@ -238,8 +291,8 @@ impl Wire {
 }
 
 impl Way {
-    /// When a datagram is handed to turmoil; `None` where it is lost.
-    fn leaves(
+    /// When a datagram arrives; `None` where it is lost.
+    fn arrives(
         &mut self,
         now: Nanos,
         bytes: usize,
@@ -269,15 +322,12 @@ impl Way {
                 return None;
             }
         }
-        if let Some((rtt, seen_to)) = &quality.rtt {
-            at += (rtt.draw(random) / 2).saturating_sub(*seen_to);
-        }
-        at += quality.delay;
+        at += quality.rtt.draw(random) / 2 + quality.delay;
         if strikes(random, quality.reorder) {
             counts.late += 1;
             return Some(at + random.below(LATE_NANOS_MAX));
         }
-        self.last_sent = self.last_sent.max(at);
-        Some(self.last_sent)
+        self.last_arrival = self.last_arrival.max(at);
+        Some(self.last_arrival)
     }
 }

@@ -73,7 +73,7 @@ pub fn play(
     planned: Option<&[Planned]>,
     record: &Shared,
 ) -> Result<(), Violation> {
-    let system = System::new(seed, super::dilation(scenario));
+    let system = System::new(seed, super::resolution(scenario));
     let _simulation = environment::simulate(Rc::clone(&system) as Rc<dyn environment::Simulated>);
     let mut world = World::new(scenario, seed, planned, system, record);
     let ended = world.perform(planned);
@@ -124,7 +124,7 @@ impl World {
         let clients = scenario.client_names();
         let nodes = scenario.nodes.len();
         let machines: Vec<IpAddr> = (0..nodes + clients.len()).map(machine).collect();
-        let wire = wire::lay(seed, &machines, system.grain());
+        let wire = wire::lay(seed, &machines, &system);
         let lab = Lab::new(Rc::clone(&system), &scenario, record, seed);
         let authority = Authority::create(system.wall_clock()).expect("the seed makes keys");
         let computers: Vec<_> = (0..nodes)
@@ -178,7 +178,6 @@ impl World {
                 uri: format!("quorate://{}", uri.join(",")),
                 trust: client::trust(authority),
                 loads: self.scenario.clients[*kind].loads.clone(),
-                dilation: self.system.dilation(),
             });
             let lab = Rc::clone(&self.lab);
             self.sim.host(machine(nodes + client), move || {
@@ -191,9 +190,7 @@ impl World {
         }
         for one in 0..self.zones.len() {
             for other in one + 1..self.zones.len() {
-                let link = self.scenario.link(self.zones[one], self.zones[other]);
-                let oneway = self.system.stretched(super::shortest_oneway(link));
-                self.sim.set_link_latency(machine(one), machine(other), oneway);
+                self.sim.set_link_latency(machine(one), machine(other), wire::LINK_LATENCY);
             }
         }
         self.set_qualities();
@@ -257,21 +254,31 @@ impl World {
 
     fn pass_until(&mut self, until: Nanos) -> Result<(), Violation> {
         while self.now() < until {
-            self.step()?;
+            self.step(until)?;
         }
         Ok(())
     }
 
-    fn step(&mut self) -> Result<(), Violation> {
-        let now = self.now();
+    /// When something happens next.
+    fn next_moment(&self) -> Option<Nanos> {
+        let event = self.queue.first_key_value().map(|((at, _), _)| self.system.not_before(*at));
+        [event, self.system.next_timer(), wire::next_due()].into_iter().flatten().min()
+    }
+
+    /// Goes on to when something happens next, and lets all machines do what there is to do then.
+    ///
+    /// - `until`: if nothing happens before it, nothing does now
+    fn step(&mut self, until: Nanos) -> Result<(), Violation> {
+        let now = self.next_moment().map_or(until, |next| next.min(until)).max(self.now());
+        self.system.pass(now);
         while let Some(first) = self.queue.first_entry()
             && first.key().0 <= now
         {
             let ((at, _), event) = first.remove_entry();
             self.happen(at, event);
         }
+        wire::deliver(&self.sim, now);
         let stepped = self.sim.step();
-        self.system.set_between(self.sim.elapsed());
         if let Some(story) = runner::take_panic() {
             return Err(Violation { invariant: "an assertion", story });
         }
@@ -343,7 +350,7 @@ impl World {
             if self.lab.see().left().len() < self.scenario.quorum() {
                 return Ok(());
             }
-            self.step()?;
+            self.step(self.now() + MILLIS)?;
             if self.now() > until {
                 let state = self.lab.see();
                 let views: Vec<_> = (0..self.computers.len()).map(|it| state.view(it)).collect();

@@ -24,8 +24,8 @@ pub struct Summary {
     pub seed: u64,
     /// `pure` or `full`.
     pub tier: &'static str,
-    /// How much slower the world's time was.
-    pub dilation: u64,
+    /// What the world's time was counted in.
+    pub resolution_ns: Nanos,
     /// How long the run was in its own time.
     pub virtual_ns: Nanos,
     /// How long it took.
@@ -178,7 +178,7 @@ impl Recorder {
             name: self.scenario.name.clone(),
             seed: self.seed,
             tier: self.tier.name(),
-            dilation: self.dilation,
+            resolution_ns: self.resolution,
             virtual_ns: self.scenario.run.virtual_time,
             wall_ms,
             exit_code: judgement.verdict.exit_code(),

@@ -191,7 +191,7 @@ impl Merged {
             measured: Measured::new(span, self.members.clone()),
         };
         let header = json!({
-            "schema": SCHEMA, "name": "recording", "seed": 0, "tier": "recorded", "dilation": 1,
+            "schema": SCHEMA, "name": "recording", "seed": 0, "tier": "recorded", "resolution_ns": 1,
             "duration_ns": span, "lanes": self.lanes(),
         });
         writeln!(writer.file, "{header}")?;

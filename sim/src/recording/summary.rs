@@ -142,7 +142,7 @@ pub(super) fn of(
         name: "recording".to_owned(),
         seed: 0,
         tier: "recorded",
-        dilation: 1,
+        resolution_ns: 1,
         virtual_ns: measured.span,
         wall_ms,
         exit_code: if holds { 0 } else { 4 },

@@ -193,7 +193,7 @@ impl<'a> Packer<'a> {
             "name": header.name,
             "seed": header.seed.to_string(),
             "tier": header.tier,
-            "dilation": header.dilation,
+            "resolution_ns": header.resolution_ns,
             "duration": header.duration_ns,
             "count": count,
             "lanes": lanes,
@@ -267,7 +267,7 @@ fn own_name(event: &Line) -> Option<&str> {
 mod tests {
     use super::*;
 
-    const HEADER: &str = r#"{"schema":1,"name":"x","seed":7,"tier":"pure","dilation":1,"duration_ns":9,
+    const HEADER: &str = r#"{"schema":1,"name":"x","seed":7,"tier":"pure","resolution_ns":1,"duration_ns":9,
         "lanes":[{"name":"n1","kind":"node","zone":"z1"},{"name":"n2","kind":"node","zone":"z2"}]}"#;
 
     fn header() -> String {

@@ -21,7 +21,7 @@ pub(super) struct Header {
     pub(super) name: String,
     pub(super) seed: u64,
     pub(super) tier: String,
-    pub(super) dilation: f64,
+    pub(super) resolution_ns: u64,
     pub(super) duration_ns: u64,
     pub(super) lanes: Vec<Lane>,
 }

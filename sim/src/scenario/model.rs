@@ -80,8 +80,8 @@ pub struct Run {
     pub network: NetworkModel,
     /// Bounds and timers of the nodes.
     pub sizes: Sizes,
-    /// How far whole nodes' time is stretched; what the shortest way needs, if not given.
-    pub dilation: Option<u32>,
+    /// What whole nodes' time is counted in; what the shortest way needs, if not given.
+    pub resolution: Option<Nanos>,
 }
 
 /// Whether conditional and random faults may take the quorum away.

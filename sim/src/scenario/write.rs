@@ -145,8 +145,8 @@ fn run(scenario: &Scenario) -> Tree {
     if run.sizes == Sizes::Tiny {
         out.text("sizes", "tiny");
     }
-    if let Some(dilation) = run.dilation {
-        out.add("dilation", Tree::Whole(dilation.into()));
+    if let Some(resolution) = run.resolution {
+        out.add("resolution", time(resolution));
     }
     out.done()
 }

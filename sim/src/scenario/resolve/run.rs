@@ -1,6 +1,6 @@
 //! How long, under what circumstances, and how a swarm varies it.
 
-use crate::full::DILATION_MAX;
+use crate::full::RESOLUTIONS;
 use crate::scenario::fault::FaultName;
 use crate::scenario::model::{FaultBudget, NetworkModel, Run, Sizes, Swarm};
 use crate::scenario::reader::Reader;
@@ -40,9 +40,11 @@ pub(super) fn run(reader: &mut Reader<'_>) -> Option<Run> {
     let network = reader.word("network", &networks).unwrap_or(NetworkModel::Streams);
     let sizes = [("production", Sizes::Production), ("tiny", Sizes::Tiny)];
     let sizes = reader.word("sizes", &sizes).unwrap_or(Sizes::Production);
-    let dilation = reader.whole("dilation", 1, DILATION_MAX.into());
-    let dilation = dilation.and_then(|it| u32::try_from(it).ok());
-    let run = Run { virtual_time, warmup, settle, seed, fault_budget, network, sizes, dilation };
+    let resolution = reader.duration("resolution");
+    if resolution.is_some_and(|it| !RESOLUTIONS.contains(&it)) {
+        reader.notes.add(&spot.span, "resolution is at least 1us and at most 1ms");
+    }
+    let run = Run { virtual_time, warmup, settle, seed, fault_budget, network, sizes, resolution };
     reader.finish();
     Some(run)
 }
