@@ -13,14 +13,17 @@ use quorate_sim::scenario::units;
 
 use super::USAGE;
 use super::folder::fresh_seed;
+use super::run::TierName;
 use super::scenario::{Brief, load, scenario_files, worse};
-use quorate_sim::scenario::check::Tier;
 
 /// What `swarm` takes.
 #[derive(Args)]
 pub(crate) struct SwarmOptions {
     /// A scenario, or a folder of them.
     path: PathBuf,
+    /// Where they run.
+    #[arg(long, value_enum, default_value_t = TierName::Pure)]
+    tier: TierName,
     /// So many runs.
     #[arg(long, default_value_t = 100)]
     runs: u64,
@@ -64,6 +67,17 @@ struct Done {
     again: Option<Result<Brief, (u8, String)>>,
 }
 
+impl SwarmOptions {
+    /// What `run` is told, beside the file and the seed, so that it does what the swarm did.
+    fn settings(&self) -> Vec<String> {
+        let mut settings = vec!["--vary", "--tier", self.tier.tier().name()];
+        if let Some(mutant) = &self.mutant {
+            settings.extend(["--mutant", mutant.as_str()]);
+        }
+        settings.into_iter().map(str::to_owned).collect()
+    }
+}
+
 /// Runs a swarm; gives the worst exit code of its runs.
 pub(crate) fn swarm(options: &SwarmOptions) -> u8 {
     let time = match options.time.as_deref().map(units::duration).transpose() {
@@ -86,7 +100,7 @@ pub(crate) fn swarm(options: &SwarmOptions) -> u8 {
     };
     // What is wrong with a file is said once, and not by each run.
     for file in &files {
-        if let Err(code) = load(file, Tier::Pure) {
+        if let Err(code) = load(file, options.tier.tier()) {
             return code;
         }
     }
@@ -153,10 +167,8 @@ fn progress_bar(runs: Option<u64>) -> ProgressBar {
 fn one(files: &[PathBuf], options: &SwarmOptions, first: u64, run: u64) -> Done {
     let file = files[(run % files.len() as u64) as usize].clone();
     let seed = first.wrapping_add(run / files.len() as u64);
-    let mut arguments = vec!["--vary".to_owned(), "--seed".to_owned(), seed.to_string()];
-    if let Some(mutant) = &options.mutant {
-        arguments.extend(["--mutant".to_owned(), mutant.clone()]);
-    }
+    let mut arguments = options.settings();
+    arguments.extend(["--seed".to_owned(), seed.to_string()]);
     let brief = Brief::of(&file, &arguments);
     let again = run.is_multiple_of(TWICE_EVERY).then(|| Brief::of(&file, &arguments));
     Done { file, seed, brief, again }
@@ -208,7 +220,7 @@ fn report(tally: &Tally, options: &SwarmOptions, took: Duration) {
     if tally.failures.is_empty() && tally.unrun.is_empty() {
         println!("nothing failed");
     }
-    let mutant = options.mutant.as_ref().map(|it| format!(" --mutant {it}")).unwrap_or_default();
+    let settings = options.settings().join(" ");
     for (signature, runs) in &tally.failures {
         let seeds: Vec<String> =
             runs.iter().take(SEEDS_SHOWN).map(|(_, seed)| seed.to_string()).collect();
@@ -216,7 +228,7 @@ fn report(tally: &Tally, options: &SwarmOptions, took: Duration) {
         println!("{:>5} x  {signature}", runs.len());
         println!("         seeds {}{more}", seeds.join(", "));
         let (file, seed) = &runs[0];
-        println!("         quorate-sim run {} --seed {seed} --vary{mutant}", file.display());
+        println!("         quorate-sim run {} --seed {seed} {settings}", file.display());
     }
     let kinds: Vec<&String> = tally.coverage.keys().filter(|key| !key.contains(" + ")).collect();
     let pairs = tally.coverage.len() - kinds.len();

@@ -51,5 +51,20 @@ fn a_swarm_groups_what_fails() {
     let (code, told, _) = program(&[&arguments[..], &["--mutant", "CommitsAlone"]].concat());
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("3 x  promises: committed is on a quorum"), "{told}");
-    assert!(told.contains("--vary --mutant CommitsAlone"), "{told}");
+    assert!(told.contains("--vary --tier pure --mutant CommitsAlone"), "{told}");
+}
+
+#[test]
+fn a_swarm_of_whole_nodes_says_how_to_repeat_what_fails() {
+    let scratch = Scratch::new("whole-swarm");
+    let file = scratch.write("short.toml", SHORT);
+    let arguments = ["swarm", &file, "--tier", "full", "--runs", "2", "--first", "5"];
+    let (code, told, _) = program(&arguments);
+    assert!(code == 0 && told.contains("nothing failed"), "{told}");
+    let (code, told, _) = program(&[&arguments[..], &["--mutant", "CommitsAlone"]].concat());
+    assert_eq!(code, 1, "{told}");
+    let again = told.lines().find_map(|line| line.trim().strip_prefix("quorate-sim "));
+    let again: Vec<&str> = again.expect("it says how").split(' ').collect();
+    let (code, page, _) = program(&[&again[..], &["-o", &scratch.path("run")]].concat());
+    assert!(code == 1 && page.contains("tier full"), "{page}");
 }
