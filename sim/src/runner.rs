@@ -56,10 +56,17 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Sees to it that a panic in a run is told as the failed assertion that it is. To be called once.
+/// What a program exits with that `SIGPIPE` ends: none of the codes that say something of a run.
+const OUTPUT_CLOSED: i32 = 128 + 13;
+
+/// Sees to it that a panic in a run is told as the failed assertion that it is, and that a reader who
+/// has enough (`| head`) is none. To be called once.
 pub fn catch_assertions() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
+        if is_output_closed(&text_of(info.payload())) {
+            std::process::exit(OUTPUT_CLOSED);
+        }
         let is_of_run = LAST_WORDS.with(|words| words.try_borrow().is_ok_and(|it| it.is_some()));
         if !is_of_run {
             return before(info);
@@ -74,6 +81,11 @@ pub fn catch_assertions() {
         }
         PANIC.with(|panic| *panic.borrow_mut() = Some(told));
     }));
+}
+
+/// Whether `println!` has said that nobody reads the output any more; it can only panic.
+fn is_output_closed(text: &str) -> bool {
+    text.starts_with("failed printing to stdout") && text.ends_with("(os error 32)")
 }
 
 /// What the last panic said, where somebody has caught it since, as a runtime does for its tasks.

@@ -116,6 +116,6 @@ fn try_shrink(path: &Path) -> Result<u8, String> {
     }
     println!("\n{}", shrinking::story(&best));
     println!("scenario  {}", target.display());
-    println!("again     quorate-sim run {} --seed {seed}", target.display());
+    println!("again     quorate-sim run {} {}", target.display(), trial.arguments.join(" "));
     Ok(0)
 }

@@ -1,6 +1,8 @@
 //! Runs that fail, because a mistake was put into the core: they are explained, repeated and made
 //! smaller, and a swarm groups them.
 
+use std::process::{Command, Stdio};
+
 use super::program::{SHORT, Scratch, program};
 
 #[test]
@@ -23,6 +25,7 @@ fn a_broken_promise_is_repeated_explained_and_made_smaller() {
     let faults = smaller.matches("[[fault]]").count();
     assert!(faults <= 1, "one restart is enough to forget a vote:\n{smaller}");
     let shrunk = scratch.path("run/shrunk.toml");
+    assert!(told.contains(&format!("run {shrunk} --seed 3 --tier pure")), "{told}");
     let (code, page, _) = program(&["run", &shrunk, "-o", &scratch.path("again")]);
     assert!(code == 1 && page.contains("promises: one vote in an epoch"), "{page}");
 }
@@ -67,4 +70,18 @@ fn a_swarm_of_whole_nodes_says_how_to_repeat_what_fails() {
     let again: Vec<&str> = again.expect("it says how").split(' ').collect();
     let (code, page, _) = program(&[&again[..], &["-o", &scratch.path("run")]].concat());
     assert!(code == 1 && page.contains("tier full"), "{page}");
+}
+
+/// It is neither a broken promise nor a verdict.
+#[test]
+fn a_reader_who_has_enough_is_no_failure_of_the_run() {
+    let scratch = Scratch::new("enough");
+    let file = scratch.write("short.toml", SHORT);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_quorate-sim"));
+    command.args(["run", &file, "--trace", "-o", &scratch.path("run")]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), said.as_str()), (Some(141), ""));
 }
