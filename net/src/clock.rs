@@ -86,7 +86,6 @@ impl Sub for Instant {
 #[derive(Debug)]
 pub struct Sleep {
     deadline: Instant,
-    is_elapsed: bool,
     kind: Kind,
 }
 
@@ -105,16 +104,19 @@ impl Sleep {
         self.deadline
     }
 
-    /// Whether it has gone off.
+    /// Whether it has gone off, seen or unseen.
     #[must_use]
     pub fn is_elapsed(&self) -> bool {
-        self.is_elapsed
+        match &self.kind {
+            Kind::Runtime(timer) => timer.is_elapsed(),
+            Kind::Simulation(_) => Instant::now() >= self.deadline,
+        }
     }
 
     /// Sets it anew.
     pub fn reset(mut self: Pin<&mut Self>, deadline: Instant) {
         let this = &mut *self;
-        (this.deadline, this.is_elapsed) = (deadline, false);
+        this.deadline = deadline;
         match &mut this.kind {
             Kind::Runtime(timer) => timer.as_mut().reset(deadline.0),
             Kind::Simulation(set) => clear(set),
@@ -127,12 +129,10 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let polled = match &mut this.kind {
+        match &mut this.kind {
             Kind::Runtime(timer) => timer.as_mut().poll(context),
             Kind::Simulation(set) => poll_simulated(set, this.deadline, context.waker()),
-        };
-        this.is_elapsed |= polled.is_ready();
-        polled
+        }
     }
 }
 
@@ -172,7 +172,7 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
         true => Kind::Simulation(None),
         false => Kind::Runtime(Box::pin(tokio::time::sleep_until(deadline.0))),
     };
-    Sleep { deadline, is_elapsed: false, kind }
+    Sleep { deadline, kind }
 }
 
 /// Waits for so long.

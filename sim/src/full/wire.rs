@@ -255,16 +255,14 @@ impl Wire {
             due.insert(at);
             Parcel::new(bytes, at)
         };
-        let mut parcels = Vec::with_capacity(1);
-        if strikes(random, way.quality.corrupt) {
+        let damaged = strikes(random, way.quality.corrupt).then(|| {
             counts.damaged += 1;
             let mut damaged = bytes.to_vec();
             let bit = random.index(damaged.len() * 8);
             damaged[bit / 8] ^= 1 << (bit % 8);
-            parcels.push(parcel(&damaged, at));
-        } else {
-            parcels.push(parcel(bytes, at));
-        }
+            damaged
+        });
+        let mut parcels = vec![parcel(damaged.as_deref().unwrap_or(bytes), at)];
         if strikes(random, way.quality.duplicate) {
             counts.doubled += 1;
             parcels.push(parcel(bytes, at + random.below(LATE_NANOS_MAX)));

@@ -188,11 +188,6 @@ impl World {
                 }
             });
         }
-        for one in 0..self.zones.len() {
-            for other in one + 1..self.zones.len() {
-                self.sim.set_link_latency(machine(one), machine(other), wire::LINK_LATENCY);
-            }
-        }
         self.set_qualities();
     }
 
@@ -457,6 +452,8 @@ fn network(seed: u64, system: &System) -> Sim<'static> {
         .epoch(system.wall_clock())
         .tick_duration(Duration::from_millis(1))
         .simulation_duration(Duration::MAX)
+        .min_message_latency(wire::LINK_LATENCY)
+        .max_message_latency(wire::LINK_LATENCY)
         .fail_rate(0.0)
         .udp_capacity(DATAGRAMS_MAX);
     builder.build()
